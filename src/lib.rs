@@ -1,0 +1,1 @@
+//! Headless billing for API developer portals.
