@@ -1,1 +1,14 @@
-//! Headless billing for API developer portals.
+//! # portal-billing
+//!
+//! A headless billing service that gives any API developer portal paid plans over Stripe.
+//!
+//! ## The map
+//!
+//! Data flows one way: `http` → `app` → `domain`, `stripe`, `store`. A test reads the `use crate::`
+//! lines and fails on any other edge.
+//!
+//! | module | holds |
+//! |---|---|
+
+pub mod clock;
+pub mod domain;
