@@ -1,1 +1,3 @@
 //! Pure rules: no I/O, no serde, no SQL.
+
+pub mod error;

@@ -1,0 +1,3 @@
+//! The HTTP face: routes, OpenAPI, authentication, problems.
+
+pub mod problem;

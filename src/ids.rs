@@ -1,0 +1,205 @@
+//! Identifiers: a prefix that cannot be mistaken for Stripe's, then 26 characters of lower-case
+//! Crockford base32 over a UUIDv7 (RFC 9562), so that ids sort by the time they were made.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_lc_rs::rand;
+
+use crate::clock::{Clock, Timestamp};
+
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+const BODY_LEN: usize = 26;
+
+/// What an id names; decides its prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A version of a portal's Stripe credentials, `cred_`.
+    Credentials,
+    /// An entry of the audit log, `audt_`.
+    AuditEntry,
+    /// A durable operation, `oper_`.
+    Operation,
+    /// A webhook signing secret of ours in storage, `wsec_`; never shown.
+    WebhookSecret,
+}
+
+impl Kind {
+    /// The prefix without the underscore.
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::Credentials => "cred",
+            Self::AuditEntry => "audt",
+            Self::Operation => "oper",
+            Self::WebhookSecret => "wsec",
+        }
+    }
+}
+
+/// An id of ours, such as `audt_01kat…`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id(String);
+
+impl Id {
+    /// Reads an id of exactly this kind; anything else is `None`.
+    pub fn parse(kind: Kind, text: &str) -> Option<Self> {
+        let body = text.strip_prefix(kind.prefix())?.strip_prefix('_')?;
+        let well_formed = body.len() == BODY_LEN
+            && body.bytes().all(|byte| ALPHABET.contains(&byte))
+            // 26 characters carry 130 bits; the first may only spend three of its five.
+            && body.bytes().next().is_some_and(|first| first <= b'7');
+        well_formed.then(|| Self(text.to_owned()))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl From<Id> for String {
+    fn from(id: Id) -> Self {
+        id.0
+    }
+}
+
+/// Where ids come from. Cheap to clone; clones share a seeded source's state.
+#[derive(Clone, Debug)]
+pub struct Ids {
+    clock: Clock,
+    source: Source,
+}
+
+#[derive(Clone, Debug)]
+enum Source {
+    Machine,
+    Seeded(Arc<Mutex<u64>>),
+}
+
+impl Ids {
+    /// Ids from the machine's random source.
+    pub const fn random(clock: Clock) -> Self {
+        Self {
+            clock,
+            source: Source::Machine,
+        }
+    }
+
+    /// The same ids in the same order for the same seed and clock; for tests.
+    pub fn seeded(clock: Clock, seed: u64) -> Self {
+        Self {
+            clock,
+            source: Source::Seeded(Arc::new(Mutex::new(seed))),
+        }
+    }
+
+    /// A new id.
+    pub fn new_id(&self, kind: Kind) -> Id {
+        let body = encode(uuid_v7(self.clock.now(), self.random_bytes()));
+        Id(format!("{}_{body}", kind.prefix()))
+    }
+
+    /// A name that cannot be guessed: 26 characters over 128 random bits.
+    pub fn unguessable(&self) -> String {
+        encode(u128::from_be_bytes(self.random_bytes()))
+    }
+
+    fn random_bytes(&self) -> [u8; 16] {
+        let mut bytes = [0_u8; 16];
+        match &self.source {
+            Source::Machine => {
+                // Without a random source no id is safe to hand out; the request answers 500.
+                assert!(
+                    rand::fill(&mut bytes).is_ok(),
+                    "the machine's random source failed"
+                );
+            }
+            Source::Seeded(state) => {
+                let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+                for chunk in bytes.chunks_mut(8) {
+                    chunk.copy_from_slice(&splitmix64(&mut state).to_be_bytes());
+                }
+            }
+        }
+        bytes
+    }
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014): enough for repeatable test ids, not for secrets.
+fn splitmix64(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut mixed = *state;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+fn uuid_v7(now: Timestamp, random: [u8; 16]) -> u128 {
+    let millis = u64::try_from(now.as_millis()).unwrap_or(0);
+    let [_, _, _, _, _, _, tail @ ..] = random;
+    uuid::Builder::from_unix_timestamp_millis(millis, &tail)
+        .into_uuid()
+        .as_u128()
+}
+
+fn encode(value: u128) -> String {
+    (0..BODY_LEN)
+        .rev()
+        .map(|position| {
+            let index = usize::try_from((value >> (position * 5)) & 31).unwrap_or(0);
+            char::from(ALPHABET.get(index).copied().unwrap_or(b'0'))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seeded() -> Ids {
+        Ids::seeded(
+            Clock::standing_at(Timestamp::from_seconds(1_800_000_000)),
+            7,
+        )
+    }
+
+    #[test]
+    fn ids_have_their_prefix_and_parse_only_as_their_kind() {
+        let id = seeded().new_id(Kind::AuditEntry);
+        assert_eq!(id.as_str().len(), 31);
+        assert_eq!(Id::parse(Kind::AuditEntry, id.as_str()), Some(id.clone()));
+        assert_eq!(Id::parse(Kind::Operation, id.as_str()), None);
+        assert_eq!(
+            Id::parse(Kind::AuditEntry, &id.as_str().to_uppercase()),
+            None
+        );
+        assert_eq!(
+            Id::parse(Kind::AuditEntry, "audt_zzzzzzzzzzzzzzzzzzzzzzzzzz"),
+            None
+        );
+    }
+
+    #[test]
+    fn later_ids_sort_after_earlier_ones() {
+        let clock = Clock::standing_at(Timestamp::from_seconds(1_800_000_000));
+        let ids = Ids::random(clock.clone());
+        let first = ids.new_id(Kind::Operation);
+        clock.advance_millis(1);
+        assert!(ids.new_id(Kind::Operation) > first);
+    }
+
+    #[test]
+    fn a_seed_repeats_its_ids() {
+        let (one, two) = (seeded(), seeded());
+        for _ in 0..100 {
+            assert_eq!(one.new_id(Kind::Operation), two.new_id(Kind::Operation));
+            assert_eq!(one.unguessable(), two.unguessable());
+        }
+    }
+}
