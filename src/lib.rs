@@ -15,3 +15,4 @@ pub mod config;
 pub mod domain;
 pub mod http;
 pub mod ids;
+pub mod secret;
