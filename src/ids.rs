@@ -131,7 +131,7 @@ impl Ids {
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): enough for repeatable test ids, not for secrets.
+/// `SplitMix64` (Steele, Lea, Flood 2014): enough for repeatable test ids, not for secrets.
 fn splitmix64(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut mixed = *state;

@@ -16,3 +16,4 @@ pub mod domain;
 pub mod http;
 pub mod ids;
 pub mod secret;
+pub mod store;

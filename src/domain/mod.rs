@@ -1,3 +1,12 @@
 //! Pure rules: no I/O, no serde, no SQL.
 
+pub mod audit;
+pub mod card_guard;
+pub mod credentials;
 pub mod error;
+pub mod portal;
+pub mod readiness;
+pub mod slug;
+pub mod stripe_key;
+pub mod stripe_module;
+pub mod text;

@@ -1,0 +1,10 @@
+DROP TABLE audit_heads;
+DROP TABLE audit_entries;
+DROP TABLE stripe_events;
+DROP TABLE stripe_objects;
+DROP TABLE stripe_webhook_endpoints;
+DROP TABLE stripe_webhook_secrets;
+DROP TABLE stripe_credentials;
+DROP TABLE stripe_modules;
+DROP TABLE portal_keys;
+DROP TABLE portals;

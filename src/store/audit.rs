@@ -1,0 +1,164 @@
+//! The audit log: one chain per portal, appended in the transaction of what it tells of.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::conn::db;
+use super::schema::{audit_entries, audit_heads};
+use super::{Conn, StoreError};
+use crate::clock::Timestamp;
+use crate::domain::audit::{Actor, Draft, Entry, GENESIS};
+use crate::ids::{Ids, Kind};
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = audit_entries)]
+struct EntryRow {
+    portal_id: String,
+    seq: i64,
+    id: String,
+    at: i64,
+    actor: String,
+    issuer: String,
+    action: String,
+    subject: String,
+    request_id: String,
+    details: String,
+    previous_hash: String,
+    hash: String,
+}
+
+impl From<EntryRow> for (Entry, String) {
+    fn from(row: EntryRow) -> Self {
+        let entry = Entry {
+            portal: row.portal_id,
+            seq: row.seq,
+            id: row.id,
+            at: Timestamp::from_millis(row.at),
+            actor: Actor {
+                subject: row.actor,
+                issuer: row.issuer,
+            },
+            action: row.action,
+            subject: row.subject,
+            request_id: row.request_id,
+            details: row.details,
+            previous_hash: row.previous_hash,
+        };
+        (entry, row.hash)
+    }
+}
+
+impl EntryRow {
+    fn new(entry: Entry) -> Self {
+        let hash = entry.hash();
+        Self {
+            portal_id: entry.portal,
+            seq: entry.seq,
+            id: entry.id,
+            at: entry.at.as_millis(),
+            actor: entry.actor.subject,
+            issuer: entry.actor.issuer,
+            action: entry.action,
+            subject: entry.subject,
+            request_id: entry.request_id,
+            details: entry.details,
+            previous_hash: entry.previous_hash,
+            hash,
+        }
+    }
+}
+
+/// Under which request, by whom and when something is done.
+#[derive(Clone, Debug)]
+pub struct Stamp<'a> {
+    /// Who.
+    pub actor: &'a Actor,
+    /// Under which request.
+    pub request_id: &'a str,
+    /// When.
+    pub now: Timestamp,
+    /// For the entry's id.
+    pub ids: &'a Ids,
+}
+
+/// Appends an entry to the portal's chain. The head's row is locked until the transaction ends, so
+/// that the chain has no fork.
+///
+/// # Errors
+/// What the database answers.
+pub async fn append(
+    conn: &mut Conn,
+    portal: &str,
+    stamp: &Stamp<'_>,
+    draft: &Draft,
+) -> Result<(), StoreError> {
+    let (seq, previous_hash): (i64, String) = db!(conn, c => diesel::insert_into(audit_heads::table)
+        .values((
+            audit_heads::portal_id.eq(portal),
+            audit_heads::seq.eq(1_i64),
+            audit_heads::hash.eq(GENESIS),
+        ))
+        .on_conflict(audit_heads::portal_id)
+        .do_update()
+        .set(audit_heads::seq.eq(audit_heads::seq + 1))
+        .returning((audit_heads::seq, audit_heads::hash))
+        .get_result(c)
+        .await)?;
+    let details = draft
+        .details
+        .iter()
+        .map(|(key, value)| (*key, value.as_str()));
+    let row = EntryRow::new(Entry {
+        portal: portal.to_owned(),
+        seq,
+        id: stamp.ids.new_id(Kind::AuditEntry).into(),
+        at: stamp.now,
+        actor: stamp.actor.clone(),
+        action: draft.action.to_owned(),
+        subject: draft.subject.clone(),
+        request_id: stamp.request_id.to_owned(),
+        details: details.collect::<serde_json::Value>().to_string(),
+        previous_hash,
+    });
+    db!(conn, c => diesel::insert_into(audit_entries::table).values(&row).execute(c).await)?;
+    db!(conn, c => diesel::update(audit_heads::table.find(portal))
+        .set(audit_heads::hash.eq(&row.hash))
+        .execute(c)
+        .await)?;
+    Ok(())
+}
+
+/// Up to `limit` entries with their hashes, newest first, below `before`.
+///
+/// # Errors
+/// What the database answers.
+pub async fn list(
+    conn: &mut Conn,
+    portal: &str,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Vec<(Entry, String)>, StoreError> {
+    let before = before.unwrap_or(i64::MAX);
+    let rows: Vec<EntryRow> = db!(conn, c => audit_entries::table
+        .filter(audit_entries::portal_id.eq(portal))
+        .filter(audit_entries::seq.lt(before))
+        .select(EntryRow::as_select())
+        .order(audit_entries::seq.desc())
+        .limit(limit)
+        .load(c)
+        .await)?;
+    Ok(rows.into_iter().map(<(Entry, String)>::from).collect())
+}
+
+/// The head of a portal's chain: the newest entry's number and hash.
+///
+/// # Errors
+/// What the database answers.
+pub async fn head(conn: &mut Conn, portal: &str) -> Result<Option<(i64, String)>, StoreError> {
+    Ok(db!(conn, c => audit_heads::table
+        .find(portal)
+        .select((audit_heads::seq, audit_heads::hash))
+        .first(c)
+        .await
+        .optional())?)
+}

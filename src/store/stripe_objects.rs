@@ -1,0 +1,85 @@
+//! Which objects at Stripe belong to which portal; what binds a portal to its account and mode.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::conn::db;
+use super::schema::stripe_objects;
+use super::{Conn, StoreError};
+use crate::clock::Timestamp;
+use crate::domain::slug::Slug;
+use crate::domain::stripe_key::Mode;
+
+/// An object at Stripe that belongs to a portal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StripeObject {
+    /// The Stripe account it lives in.
+    pub account_id: String,
+    /// The mode it lives in.
+    pub mode: Mode,
+    /// Stripe's id of it.
+    pub stripe_id: String,
+    /// Stripe's name of its kind, such as `customer`.
+    pub kind: String,
+    /// Our id of it.
+    pub local_id: String,
+}
+
+/// Adds an object.
+///
+/// # Errors
+/// What the database answers.
+pub async fn insert(
+    conn: &mut Conn,
+    portal: &Slug,
+    object: &StripeObject,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    db!(conn, c => diesel::insert_into(stripe_objects::table)
+        .values((
+            stripe_objects::account_id.eq(&object.account_id),
+            stripe_objects::livemode.eq(object.mode.livemode()),
+            stripe_objects::stripe_id.eq(&object.stripe_id),
+            stripe_objects::portal_id.eq(portal.as_str()),
+            stripe_objects::kind.eq(&object.kind),
+            stripe_objects::local_id.eq(&object.local_id),
+            stripe_objects::created_at.eq(now.as_millis()),
+        ))
+        .execute(c)
+        .await)?;
+    Ok(())
+}
+
+/// How many objects of the portal live in another account or mode than this one.
+///
+/// # Errors
+/// What the database answers.
+pub async fn count_elsewhere(
+    conn: &mut Conn,
+    portal: &Slug,
+    account_id: &str,
+    mode: Mode,
+) -> Result<i64, StoreError> {
+    Ok(db!(conn, c => stripe_objects::table
+        .filter(stripe_objects::portal_id.eq(portal.as_str()))
+        .filter(
+            stripe_objects::account_id
+                .ne(account_id)
+                .or(stripe_objects::livemode.ne(mode.livemode())),
+        )
+        .count()
+        .get_result(c)
+        .await)?)
+}
+
+/// How many objects at Stripe belong to the portal.
+///
+/// # Errors
+/// What the database answers.
+pub async fn count(conn: &mut Conn, portal: &Slug) -> Result<i64, StoreError> {
+    Ok(db!(conn, c => stripe_objects::table
+        .filter(stripe_objects::portal_id.eq(portal.as_str()))
+        .count()
+        .get_result(c)
+        .await)?)
+}
