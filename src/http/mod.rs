@@ -1,3 +1,4 @@
 //! The HTTP face: routes, OpenAPI, authentication, problems.
 
+pub mod auth;
 pub mod problem;
