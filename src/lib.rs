@@ -17,3 +17,4 @@ pub mod http;
 pub mod ids;
 pub mod secret;
 pub mod store;
+pub mod stripe;

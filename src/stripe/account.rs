@@ -1,0 +1,72 @@
+//! The account a key belongs to.
+
+use serde::Deserialize;
+
+use super::wire::null_as_default;
+use super::{Reply, StripeClient, StripeError, get};
+use crate::domain::stripe_key::ApiKey;
+
+/// What this service reads of Stripe's Account. All but `id` is absent for keys that may not see it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Account {
+    /// `acct_…`.
+    pub id: String,
+    /// ISO 3166-1 alpha-2.
+    #[serde(default)]
+    pub country: Option<String>,
+    /// Lower-case ISO 4217.
+    #[serde(default)]
+    pub default_currency: Option<String>,
+    /// Whether it can create live charges. `None`: not said.
+    #[serde(default)]
+    pub charges_enabled: Option<bool>,
+    /// Whether its owner has given Stripe all it asked for at first. `None`: not said.
+    #[serde(default)]
+    pub details_submitted: Option<bool>,
+    /// What stands open between the account and Stripe.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub requirements: AccountRequirements,
+}
+
+/// What stands open between the account and Stripe.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct AccountRequirements {
+    /// Why charges or payouts are off, such as `requirements.past_due`.
+    #[serde(default)]
+    pub disabled_reason: Option<String>,
+    /// What Stripe waits for, overdue.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub past_due: Vec<String>,
+}
+
+impl StripeClient {
+    /// The account of this key. The first thing to ask with a new key: it fails with
+    /// [`Outcome::Credentials`](super::Outcome::Credentials) when Stripe does not know the key.
+    pub async fn account(&self, key: &ApiKey) -> Result<Reply<Account>, StripeError> {
+        self.read(key, get("/account")).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_read_however_little_the_key_may_see() {
+        let bare: Account = serde_json::from_str(r#"{"id":"acct_1","object":"account"}"#).unwrap();
+        assert_eq!(bare.charges_enabled, None);
+        let full: Account = serde_json::from_str(
+            r#"{"id":"acct_1","country":"US","default_currency":"usd","charges_enabled":false,
+                "details_submitted":true,"new_field":{},
+                "requirements":{"disabled_reason":"requirements.past_due","past_due":["external_account"]}}"#,
+        )
+        .unwrap();
+        assert_eq!(full.charges_enabled, Some(false));
+        assert_eq!(full.requirements.past_due, ["external_account"]);
+        let nulls: Account = serde_json::from_str(
+            r#"{"id":"acct_1","country":null,"requirements":null,"charges_enabled":null}"#,
+        )
+        .unwrap();
+        assert_eq!(nulls.requirements, AccountRequirements::default());
+    }
+}
