@@ -455,6 +455,10 @@ mod tests {
         assert!(ApiKey::parse("sk_test_abcdefgh").is_ok());
     }
 
+    static_assertions::assert_not_impl_any!(ApiKey: fmt::Debug, fmt::Display, serde::Serialize);
+    static_assertions::assert_not_impl_any!(WebhookSecret: fmt::Debug, fmt::Display, serde::Serialize);
+    static_assertions::assert_not_impl_any!(PublishableKey: fmt::Debug, fmt::Display, serde::Serialize);
+
     #[test]
     fn each_type_takes_its_own_form_only() {
         assert!(PublishableKey::parse("sk_test_abcdefgh").is_err());
