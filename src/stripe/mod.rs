@@ -33,6 +33,7 @@ mod transport;
 mod webhook_endpoints;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -213,6 +214,11 @@ fn get(path: impl Into<String>) -> RequestBuilder {
 
 fn post(path: impl Into<String>) -> RequestBuilder {
     RequestBuilder::new(StripeMethod::Post, path)
+}
+
+/// A list's first element.
+fn first_of(path: &str) -> RequestBuilder {
+    get(path).query(&BTreeMap::from([("limit", 1)]))
 }
 
 /// An id of Stripe's that goes into a path. The library's builders put it there as it is, so that

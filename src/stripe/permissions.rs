@@ -5,14 +5,14 @@
 //! not permitted, "no such object" means permitted. Where Stripe's 403 names the permission, that
 //! name is reported; else the one of the table below.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use serde::Serialize;
 use stripe_client_core::RequestBuilder;
 
 use super::transport::{Bearer, Call};
-use super::{Outcome, StripeClient, StripeError, get, post};
+use super::{Outcome, StripeClient, StripeError, first_of, get, post};
 use crate::domain::stripe_key::{ApiKey, ApiKeyKind};
 
 /// Probes in flight at once. With Stripe's limit of 25 requests a second in test mode, more would
@@ -236,17 +236,12 @@ const TABLE: &[(Permission, Probe)] = &[
     ),
 ];
 
-#[derive(Serialize)]
-struct FirstOnly {
-    limit: u8,
-}
-
 fn request(access: Access, probe: Probe) -> RequestBuilder {
     match (access, probe) {
-        (_, Probe::List(path)) => get(path).query(&FirstOnly { limit: 1 }),
+        (_, Probe::List(path)) => first_of(path),
         (Access::Read, Probe::Object(path)) => get(path),
         (Access::Write, Probe::Object(path)) => post(path),
-        (_, Probe::Post(path, name, value)) => post(path).form(&[(name, value)]),
+        (_, Probe::Post(path, name, value)) => post(path).form(&BTreeMap::from([(name, value)])),
     }
 }
 

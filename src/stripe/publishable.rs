@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::transport::{Bearer, Call};
 use super::wire::List;
-use super::{Outcome, Reply, StripeClient, StripeError, get, path_id};
+use super::{Outcome, Reply, StripeClient, StripeError, first_of, get, path_id};
 use crate::domain::stripe_key::{ApiKey, PublishableKey};
 
 /// What Stripe says to a publishable key.
@@ -39,11 +39,6 @@ pub enum SameAccount {
 #[derive(Serialize)]
 struct ByClientSecret<'a> {
     client_secret: &'a str,
-}
-
-#[derive(Serialize)]
-struct FirstOnly {
-    limit: u8,
 }
 
 #[derive(Deserialize)]
@@ -86,7 +81,7 @@ impl StripeClient {
         publishable: &PublishableKey,
         key: &ApiKey,
     ) -> Result<SameAccount, StripeError> {
-        let request = get("/setup_intents").query(&FirstOnly { limit: 1 });
+        let request = first_of("/setup_intents");
         let latest: Result<Reply<List<SetupIntent>>, _> = self.read(key, request).await;
         let latest = match latest {
             Ok(reply) => reply.object.data.into_iter().next(),

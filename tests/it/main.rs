@@ -1,0 +1,9 @@
+//! The integration tests, in one binary: one file per area.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
+mod stripe_port;
+mod support;
