@@ -5,5 +5,6 @@
     reason = "a test may panic"
 )]
 
+mod auth;
 mod stripe_port;
 mod support;
