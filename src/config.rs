@@ -126,6 +126,19 @@ impl Config {
         described
     }
 
+    /// [`Self::explain`] for people.
+    pub fn explain_text() -> String {
+        let entries = Self::explain().into_iter().map(|setting| {
+            let default = setting.default.as_deref().unwrap_or("(none)");
+            format!(
+                "{}\n    meaning      {}\n    value        {}\n    default      {default}\n    \
+                 environment  {}\n",
+                setting.name, setting.meaning, setting.kind, setting.environment,
+            )
+        });
+        entries.collect::<Vec<_>>().join("\n")
+    }
+
     /// The address callers know the service by, without a slash at its end.
     pub fn public_url(&self) -> String {
         self.server.public_url.as_deref().map_or_else(
@@ -162,7 +175,7 @@ fn known_names(sources: &Sources, problems: &mut Problems) -> (Written, Written)
     let mut flags = Written::new();
     for (name, value) in &sources.flags {
         match find(&settings::environment_name(name)) {
-            Some(known) if known.secret => problems.push(
+            Some(known) if known.secret || holds_password(value) => problems.push(
                 name,
                 "a secret is not taken from the command line, where other users can read it; \
                  set it in the file or in the environment",
@@ -174,6 +187,10 @@ fn known_names(sources: &Sources, problems: &mut Problems) -> (Written, Written)
         }
     }
     (environment, flags)
+}
+
+fn holds_password(value: &str) -> bool {
+    reqwest::Url::parse(value).is_ok_and(|url| url.password().is_some())
 }
 
 fn is_place(part: &str) -> bool {
@@ -197,9 +214,10 @@ fn merge(
             .ignore_empty(true)
             .source(Some(environment.clone().into_iter().collect())),
     );
+    let flag = "a flag".to_owned();
     for (name, value) in flags {
         builder = builder
-            .set_override(name, value.as_str())
+            .set_override(name, Value::new(Some(&flag), value.as_str()))
             .map_err(|_| ConfigError::one(name, "unknown setting"))?;
     }
     let name = file.map_or_else(String::new, |path| path.display().to_string());

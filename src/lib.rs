@@ -16,5 +16,6 @@ pub mod domain;
 pub mod http;
 pub mod ids;
 pub mod secret;
+pub mod server;
 pub mod store;
 pub mod stripe;

@@ -1,2 +1,121 @@
-//! The command line.
-fn main() {}
+//! The command line: arguments in, one call into the library, an exit status out.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use portal_billing::clock::Clock;
+use portal_billing::config::{Config, Sources};
+use portal_billing::server::{self, TokenArguments};
+
+/// Paid plans over Stripe for any API developer portal.
+#[derive(Parser)]
+#[command(name = "portal-billing", version)]
+struct Arguments {
+    #[command(flatten)]
+    sources: SourceArguments,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args)]
+struct SourceArguments {
+    /// Configuration file; without it, portal-billing.toml if there is one.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A setting, such as server.listen=0.0.0.0:8080; may be repeated.
+    #[arg(long = "set", global = true, value_name = "NAME=VALUE", value_parser = setting)]
+    settings: Vec<(String, String)>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a token for an operator or a developer.
+    Token(TokenCommand),
+    /// Check the configuration and name every problem.
+    CheckConfig {
+        /// List each setting: default, environment variable and meaning.
+        #[arg(long)]
+        explain: bool,
+    },
+}
+
+#[derive(Args)]
+struct TokenCommand {
+    /// Portal the token is for; * for every portal.
+    #[arg(long)]
+    portal: String,
+    /// External id of the one organization the token is bound to.
+    #[arg(long)]
+    org: Option<String>,
+    /// Scope, or several with commas between, or all; may be repeated.
+    #[arg(long = "scope", required = true)]
+    scopes: Vec<String>,
+    /// Seconds, or a number followed by s, m, h or d.
+    #[arg(long, default_value = "1h")]
+    lifetime: String,
+    /// Whom the audit log shall name.
+    #[arg(long, default_value = "command-line")]
+    subject: String,
+    /// Private key of a configured issuer, PKCS#8 in PEM; without it the development secret signs.
+    #[arg(long, value_name = "FILE")]
+    signing_key: Option<PathBuf>,
+    /// Issuer the private key belongs to, when several are configured.
+    #[arg(long)]
+    issuer: Option<String>,
+    /// The key's id in its issuer's key set.
+    #[arg(long)]
+    key_id: Option<String>,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(output) => match io::stdout().lock().write_all(output.as_bytes()) {
+            // A reader such as `head` that has seen enough is no failure.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+            _ => ExitCode::SUCCESS,
+        },
+        Err(error) => {
+            // Nothing is left to tell it to when standard error is closed.
+            let _ = writeln!(io::stderr().lock(), "portal-billing: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<String, Box<dyn std::error::Error>> {
+    let Arguments { sources, command } = arguments;
+    let load = || Config::load(&Sources::of_process(sources.config, sources.settings));
+    match command {
+        Command::CheckConfig { explain: true } => Ok(Config::explain_text()),
+        Command::CheckConfig { explain: false } => load()
+            .map(|config| {
+                format!(
+                    "the configuration is valid for {} mode\n",
+                    config.mode.as_str()
+                )
+            })
+            .map_err(Into::into),
+        Command::Token(command) => {
+            let arguments = TokenArguments {
+                subject: command.subject,
+                portal: command.portal,
+                org: command.org,
+                scopes: command.scopes,
+                lifetime: command.lifetime,
+                signing_key: command.signing_key,
+                issuer: command.issuer,
+                key_id: command.key_id,
+            };
+            let token = server::issue_token(&load()?, &arguments, &Clock::machine())?;
+            Ok(format!("{token}\n"))
+        }
+    }
+}

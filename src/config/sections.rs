@@ -194,7 +194,8 @@ settings! {
     pub struct Issuer {
         /// Its exact `iss` claim.
         issuer: String = String::new();
-        /// File with its public keys as a JSON Web Key Set (RFC 7517), read again when it changes.
+        /// File with its public keys as a JSON Web Key Set (RFC 7517); a change counts
+        /// within ten seconds.
         jwks_file: Option<PathBuf> = None;
         /// Where its JSON Web Key Set is fetched from: https, or http on loopback.
         jwks_url: Option<String> = None;

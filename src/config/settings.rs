@@ -99,20 +99,21 @@ pub(super) fn read_leaf<T: Leaf>(value: Value, name: &str, problems: &mut Proble
     let found = kind_name(&value.kind);
     let Some(text) = T::text_of(value.kind) else {
         let message = format!("expected {}, found {found}", T::kind());
-        problems.push_from(name, Some(&origin), message);
+        problems.push_from(name, origin.as_deref(), message);
         return None;
     };
     match T::parse(&text) {
         Ok(parsed) => Some(parsed),
         Err(message) => {
-            problems.push_from(name, Some(&origin), message);
+            problems.push_from(name, origin.as_deref(), message);
             None
         }
     }
 }
 
-fn origin_of(value: &Value) -> String {
-    value.origin().unwrap_or("a flag").to_owned()
+/// Where a value was written. A section has none: its values may come from several places.
+fn origin_of(value: &Value) -> Option<String> {
+    value.origin().map(str::to_owned)
 }
 
 const fn kind_name(kind: &ValueKind) -> &'static str {
@@ -227,14 +228,14 @@ pub(super) fn list_items(
             .split(',')
             .map(str::trim)
             .filter(|item| !item.is_empty())
-            .map(|item| Value::new(Some(&origin), ValueKind::String(item.to_owned())))
+            .map(|item| Value::new(origin.as_ref(), ValueKind::String(item.to_owned())))
             .collect(),
         ValueKind::Table(table) => {
             let mut placed = Vec::with_capacity(table.len());
             for (key, item) in table {
                 let Ok(place) = key.parse::<usize>() else {
                     let message = format!("expected a place in the list, found `{key}`");
-                    problems.push_from(name, Some(&origin_of(&item)), message);
+                    problems.push_from(name, origin_of(&item).as_deref(), message);
                     return None;
                 };
                 placed.push((place, item));
@@ -244,7 +245,7 @@ pub(super) fn list_items(
         }
         _ => {
             let message = format!("expected a list, found {found}");
-            problems.push_from(name, Some(&origin), message);
+            problems.push_from(name, origin.as_deref(), message);
             return None;
         }
     };
@@ -274,7 +275,7 @@ impl<'a> OpenSection<'a> {
         let found = kind_name(&value.kind);
         let ValueKind::Table(entries) = value.kind else {
             let message = format!("expected a section, found {found}");
-            problems.push_from(name, Some(&origin), message);
+            problems.push_from(name, origin.as_deref(), message);
             return None;
         };
         Some(Self {
@@ -306,7 +307,7 @@ impl<'a> OpenSection<'a> {
             && !range.contains(&number)
         {
             let message = format!("must be {}", range_words(&range));
-            problems.push_from(&name, Some(&origin), message);
+            problems.push_from(&name, origin.as_deref(), message);
             return default;
         }
         read
@@ -319,7 +320,7 @@ impl<'a> OpenSection<'a> {
             let known = self.known.join(", ");
             let message = format!("unknown setting; known here: {known}");
             let name = join(self.name, &key);
-            problems.push_from(&name, Some(&origin_of(&value)), message);
+            problems.push_from(&name, origin_of(&value).as_deref(), message);
         }
     }
 }

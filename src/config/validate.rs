@@ -129,7 +129,12 @@ fn check_issuer(issuer: &Issuer, name: &str, problems: &mut Problems) {
         problems.push(&field("algorithms"), "must name at least one algorithm");
     }
     match (&issuer.jwks_file, &issuer.jwks_url) {
-        (Some(_), None) => {}
+        (Some(path), None) => {
+            if let Err(error) = std::fs::File::open(path) {
+                let message = format!("{} cannot be read: {error}", path.display());
+                problems.push(&field("jwks_file"), message);
+            }
+        }
         (None, Some(url)) => {
             if !encrypted_or_loopback(url) {
                 problems.push(&field("jwks_url"), ENCRYPTED_OR_LOOPBACK);

@@ -1,10 +1,12 @@
 //! Tokens and key sets that have to be refused, and the few that have to be accepted.
 
+mod claims;
 mod forge;
 mod issuer;
 mod key_sets;
 mod rotation;
 mod tokens;
+mod world;
 
 use std::time::Duration;
 

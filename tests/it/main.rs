@@ -6,5 +6,6 @@
 )]
 
 mod auth;
+mod command_line;
 mod stripe_port;
 mod support;

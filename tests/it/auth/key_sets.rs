@@ -5,9 +5,8 @@ use serde_json::{Value, json};
 
 use super::forge::{Forge, Signer, base64, ed_jwk, keys, p256_jwk, p384_jwk, rsa_jwk};
 use super::issuer::{Answer, Issuer};
+use super::world::EVERY;
 use super::*;
-
-const EVERY: &[Algorithm] = &[Algorithm::EdDsa, Algorithm::Es256, Algorithm::Rs256];
 
 fn with(mut key: Value, name: &str, value: impl Into<Value>) -> Value {
     key[name] = value.into();

@@ -1,0 +1,89 @@
+//! From the configuration to what each module wants to know.
+
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::config::{self, Config, IssuerAlgorithm, KeyMaterial};
+use crate::domain::error::Error;
+use crate::http::auth::{
+    Algorithm, Authenticator, DevelopmentIssuer, KeySource, Settings, TrustedIssuer,
+};
+use crate::secret::MasterKeys;
+use crate::store::{Engine, StoreSettings};
+
+/// Longer than any key set takes, shorter than a caller waits.
+const KEY_FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+/// A request that gets no connection by then is told to come again.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Turns tokens into callers, as configured.
+///
+/// # Errors
+/// The HTTP client that fetches keys cannot be made.
+pub fn authenticator(
+    config: &Config,
+    keys: &KeyMaterial,
+    clock: Clock,
+) -> Result<Authenticator, Error> {
+    let settings = Settings {
+        audience: config.auth.audience.clone(),
+        issuers: config.auth.issuers.iter().filter_map(trusted).collect(),
+        development: development_issuer(keys),
+        leeway_seconds: config.auth.leeway_seconds,
+        max_token_bytes: config.auth.max_token_bytes,
+        fetch_timeout: KEY_FETCH_TIMEOUT,
+    };
+    Authenticator::new(settings, clock)
+}
+
+/// The keys that seal secrets at rest.
+pub fn master_keys(keys: &KeyMaterial) -> MasterKeys {
+    MasterKeys::new(
+        keys.master.expose(),
+        keys.previous.iter().map(config::Key::expose),
+    )
+}
+
+/// The database, as configured.
+///
+/// # Errors
+/// The URL is of an engine that is not built in; the configuration's own check comes first.
+pub fn store_settings(config: &Config) -> Result<StoreSettings, Error> {
+    let database = &config.database;
+    let engine = Engine::from_url(database.url.expose())
+        .ok_or_else(|| Error::internal("the database URL names no known engine"))?;
+    Ok(StoreSettings {
+        engine,
+        pool_size: usize::try_from(database.pool_size_per_worker).unwrap_or(usize::MAX),
+        acquire_timeout: ACQUIRE_TIMEOUT,
+        busy_timeout_ms: database.busy_timeout_ms,
+        statement_timeout_ms: database.statement_timeout_ms,
+    })
+}
+
+pub(super) fn development_issuer(keys: &KeyMaterial) -> Option<DevelopmentIssuer> {
+    keys.development_secret
+        .clone()
+        .map(|secret| DevelopmentIssuer {
+            issuer: config::DEVELOPMENT_ISSUER.to_owned(),
+            secret,
+        })
+}
+
+pub(super) const fn algorithm(configured: IssuerAlgorithm) -> Algorithm {
+    match configured {
+        IssuerAlgorithm::EdDsa => Algorithm::EdDsa,
+        IssuerAlgorithm::Es256 => Algorithm::Es256,
+        IssuerAlgorithm::Rs256 => Algorithm::Rs256,
+    }
+}
+
+fn trusted(issuer: &config::Issuer) -> Option<TrustedIssuer> {
+    let file = issuer.jwks_file.clone().map(KeySource::File);
+    let keys = file.or_else(|| issuer.jwks_url.clone().map(KeySource::Url))?;
+    Some(TrustedIssuer {
+        issuer: issuer.issuer.clone(),
+        keys,
+        algorithms: issuer.algorithms.iter().copied().map(algorithm).collect(),
+    })
+}
