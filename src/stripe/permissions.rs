@@ -250,6 +250,8 @@ fn verdict<T>(result: Result<T, StripeError>) -> Result<Option<String>, StripeEr
     match result {
         Ok(_) => Ok(None),
         Err(error) => match error.outcome() {
+            // A 404 without "no such object" speaks of the address, not of the key.
+            Outcome::Rejected if error.status() == Some(404) => Err(error),
             Outcome::Missing | Outcome::Rejected | Outcome::Declined => Ok(None),
             Outcome::Forbidden => Ok(Some(
                 error.missing_permission().unwrap_or_default().to_owned(),

@@ -3,6 +3,7 @@
 mod calls;
 mod hostile;
 mod probes;
+mod tls;
 
 use std::time::Duration;
 

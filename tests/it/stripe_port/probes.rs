@@ -130,6 +130,10 @@ async fn what_cannot_be_found_out_is_neither_granted_nor_missing() {
             "/v1/invoices" => answer(500, r#"{"error":{"type":"api_error"}}"#),
             "/v1/charges" => answer_with(429, &[("Retry-After", "0")], "{}"),
             "/v1/coupons" => answer(404, "{}"),
+            "/v1/events" => answer(
+                404,
+                r#"{"error":{"type":"invalid_request_error","message":"Unrecognized request URL"}}"#,
+            ),
             _ => permitted(request),
         })
     })
@@ -149,6 +153,7 @@ async fn what_cannot_be_found_out_is_neither_granted_nor_missing() {
             ("invoices", Outcome::Unavailable),
             ("charges", Outcome::Throttled),
             ("coupons", Outcome::Unavailable),
+            ("events", Outcome::Rejected),
         ]
     );
 }
