@@ -4,10 +4,10 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use actix_web::rt::System;
 use clap::{Args, Parser, Subcommand};
-use portal_billing::clock::Clock;
 use portal_billing::config::{Config, Sources};
-use portal_billing::server::{self, TokenArguments};
+use portal_billing::server::{self, Direction, TokenArguments};
 
 /// Paid plans over Stripe for any API developer portal.
 #[derive(Parser)]
@@ -31,6 +31,15 @@ struct SourceArguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Apply the database migrations that are pending.
+    Migrate {
+        /// Change nothing; fail when migrations are pending.
+        #[arg(long)]
+        check: bool,
+        /// Undo the newest migration instead; may lose data.
+        #[arg(long, conflicts_with = "check")]
+        undo_last: bool,
+    },
     /// Make a token for an operator or a developer.
     Token(TokenCommand),
     /// Check the configuration and name every problem.
@@ -103,6 +112,16 @@ fn run(arguments: Arguments) -> Result<String, Box<dyn std::error::Error>> {
                 )
             })
             .map_err(Into::into),
+        Command::Migrate { check, undo_last } => {
+            let direction = match (check, undo_last) {
+                (true, _) => Direction::Look,
+                (_, true) => Direction::DownOne,
+                _ => Direction::Up,
+            };
+            let config = load()?;
+            let migration = server::migrate(&config, direction);
+            Ok(System::new().block_on(migration)?)
+        }
         Command::Token(command) => {
             let arguments = TokenArguments {
                 subject: command.subject,
@@ -114,7 +133,7 @@ fn run(arguments: Arguments) -> Result<String, Box<dyn std::error::Error>> {
                 issuer: command.issuer,
                 key_id: command.key_id,
             };
-            let token = server::issue_token(&load()?, &arguments, &Clock::machine())?;
+            let token = server::issue_token(&load()?, &arguments)?;
             Ok(format!("{token}\n"))
         }
     }

@@ -61,11 +61,7 @@ fn wrong<T>(message: impl Into<String>) -> Result<T, TokenError> {
 ///
 /// # Errors
 /// See [`TokenError`].
-pub fn issue_token(
-    config: &Config,
-    arguments: &TokenArguments,
-    clock: &Clock,
-) -> Result<String, TokenError> {
+pub fn issue_token(config: &Config, arguments: &TokenArguments) -> Result<String, TokenError> {
     let request = TokenRequest {
         subject: name("--subject", &arguments.subject)?,
         audience: config.auth.audience.clone(),
@@ -79,7 +75,7 @@ pub fn issue_token(
         lifetime_seconds: lifetime_seconds(&arguments.lifetime)?,
     };
     let key = signing_key(config, arguments)?;
-    Ok(sign(&request, &key, clock.now())?)
+    Ok(sign(&request, &key, Clock::machine().now())?)
 }
 
 fn signing_key(config: &Config, arguments: &TokenArguments) -> Result<SigningKey, TokenError> {

@@ -132,6 +132,29 @@ fn check_config_explains_each_setting() {
     assert!(told.contains("environment  PORTAL_BILLING__AUTH__ISSUERS__<n>__JWKS_URL\n"));
 }
 
+#[test]
+fn migrate_applies_once_tells_what_is_pending_and_undoes_by_hand() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let pending = bad(path, &[], &["migrate", "--check"]);
+    assert!(pending.contains("pending migrations: "), "{pending}");
+    let first = good(path, &[], &["migrate"]);
+    assert!(first.starts_with("applied "), "{first}");
+    assert!(first.ends_with("the schema is up to date\n"), "{first}");
+    for again in [&["migrate"][..], &["migrate", "--check"]] {
+        assert_eq!(good(path, &[], again), "the schema is up to date\n");
+    }
+    let undone = good(path, &[], &["migrate", "--undo-last"]);
+    assert!(undone.starts_with("undone "), "{undone}");
+    assert!(bad(path, &[], &["migrate", "--check"]).contains("pending migrations: 1;"));
+    fs::write(
+        path.join("data/portal-billing.db"),
+        "this is no database, and long enough",
+    )
+    .unwrap();
+    bad(path, &[], &["migrate"]);
+}
+
 #[actix_web::test]
 async fn a_development_token_opens_the_service_it_was_made_for() {
     let directory = tempfile::tempdir().unwrap();
