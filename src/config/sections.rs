@@ -219,12 +219,14 @@ settings! {
     pub struct Stripe {
         /// Where Stripe is: https, or http on loopback for a simulator.
         base_url: String = "https://api.stripe.com".to_owned();
-        /// Milliseconds to reach Stripe.
+        /// Milliseconds to reach Stripe; less than for a whole call.
         connect_timeout_ms: u32 = 5_000, in 1..=60_000;
         /// Milliseconds for a whole call to Stripe.
         request_timeout_ms: u32 = 20_000, in 1..=300_000;
         /// Largest answer read from Stripe, in bytes.
-        max_response_bytes: usize = 4_194_304, in 1_024..=67_108_864;
+        max_response_bytes: usize = 4_194_304, in 65_536..=67_108_864;
+        /// An HTTP proxy for the calls to Stripe. The environment's proxy variables are not read.
+        proxy: Option<SecretString> = None;
     }
 
     /// What is logged, and how.

@@ -282,6 +282,18 @@ fn rules_between_settings() {
             "[stripe]\nbase_url = 'http://127.0.0.1.example'".to_owned(),
             "stripe.base_url",
         ),
+        (
+            "[stripe]\nbase_url = 'https://api.stripe.com/v1'".to_owned(),
+            "stripe.base_url",
+        ),
+        (
+            "[stripe]\nconnect_timeout_ms = 20_000".to_owned(),
+            "stripe.connect_timeout_ms",
+        ),
+        (
+            "[stripe]\nproxy = 'socks5://127.0.0.1:1080'".to_owned(),
+            "stripe.proxy",
+        ),
         ("[auth]\naudience = ''".to_owned(), "auth.audience"),
         (
             "[auth]\ndevelopment_secret = 'short'".to_owned(),
@@ -351,6 +363,7 @@ fn rules_between_settings() {
     for accepted in [
         "[stripe]\nbase_url = 'http://localhost:12111'",
         "[stripe]\nbase_url = 'http://[::1]:12111'",
+        "[stripe]\nproxy = 'http://user:password@proxy.example:3128'",
         "[cors]\nallowed_origins = ['http://localhost:3000']",
         "[database]\nurl = 'postgresql://u:p@db/x?sslmode=require'",
         "[log]\nlevel = 'info,portal_billing=debug'",

@@ -21,6 +21,7 @@ const DEVELOPMENT_SECRET_MIN_BYTES: usize = 32;
 
 pub(super) fn validate(config: &Config, problems: &mut Problems) {
     addresses(config, problems);
+    stripe(config, problems);
     authentication(config, problems);
     keys(config, problems);
     if EnvFilter::builder().parse(&config.log.level).is_err() {
@@ -87,8 +88,26 @@ fn addresses(config: &Config, problems: &mut Problems) {
             problems.push(&name, "stands in the list twice");
         }
     }
-    if !encrypted_or_loopback(&config.stripe.base_url) {
+}
+
+fn stripe(config: &Config, problems: &mut Problems) {
+    let stripe = &config.stripe;
+    if !encrypted_or_loopback(&stripe.base_url) {
         problems.push("stripe.base_url", ENCRYPTED_OR_LOOPBACK);
+    } else if web_url(&stripe.base_url)
+        .is_some_and(|url| url.path() != "/" || url.query().is_some())
+    {
+        problems.push("stripe.base_url", "expected a URL without path and query");
+    }
+    if stripe.connect_timeout_ms >= stripe.request_timeout_ms {
+        let message = "must be less than stripe.request_timeout_ms";
+        problems.push("stripe.connect_timeout_ms", message);
+    }
+    if let Some(proxy) = &stripe.proxy
+        && !Url::parse(proxy.expose_secret())
+            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+    {
+        problems.push("stripe.proxy", "expected an http or https URL");
     }
 }
 
