@@ -10,6 +10,7 @@
 //! | module | holds |
 //! |---|---|
 
+pub mod app;
 pub mod clock;
 pub mod config;
 pub mod domain;

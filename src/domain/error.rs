@@ -31,6 +31,8 @@ codes! {
     JsonTooDeep = "json_too_deep",
     /// A list cursor that this service did not issue for this list.
     InvalidCursor = "invalid_cursor",
+    /// A delivery for a hook that does not exist, or not signed by a secret of it.
+    WebhookRejected = "webhook_rejected",
     /// A header that cannot be read, such as `If-Match`.
     InvalidHeader = "invalid_header",
     /// No bearer token.

@@ -5,6 +5,7 @@ pub mod card_guard;
 pub mod credentials;
 pub mod error;
 pub mod portal;
+pub mod precondition;
 pub mod readiness;
 pub mod slug;
 pub mod stripe_key;

@@ -25,6 +25,7 @@ pub fn describe(code: Code) -> Description {
         Code::MalformedJson => (400, "The body is not JSON", false),
         Code::JsonTooDeep => (400, "The JSON nests too deeply", false),
         Code::InvalidCursor => (400, "The cursor is not valid", false),
+        Code::WebhookRejected => (400, "The delivery is not accepted", false),
         Code::InvalidHeader => (400, "A header cannot be read", false),
         Code::TokenMissing => (401, "A bearer token is needed", false),
         Code::TokenInvalid => (401, "The token is not valid", false),

@@ -339,22 +339,31 @@ pub async fn insert_webhook_secret(
     Ok(())
 }
 
-/// Gives every signing secret without an end one, except `keep`.
+/// Where a signing secret came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretOrigin {
+    /// Stored by hand, with the credentials.
+    ByHand,
+    /// Returned by Stripe for an endpoint this service registered.
+    Registered,
+}
+
+/// Gives the signing secrets of one origin that have no end this one.
 ///
 /// # Errors
 /// What the database answers.
 pub async fn expire_webhook_secrets(
     conn: &mut Conn,
     portal: &Slug,
-    keep: Option<&str>,
+    origin: SecretOrigin,
     expires_at: Timestamp,
 ) -> Result<usize, StoreError> {
-    let keep = keep.unwrap_or_default();
+    let registered = origin == SecretOrigin::Registered;
     Ok(db!(conn, c => diesel::update(
             stripe_webhook_secrets::table
                 .filter(stripe_webhook_secrets::portal_id.eq(portal.as_str()))
                 .filter(stripe_webhook_secrets::expires_at.is_null())
-                .filter(stripe_webhook_secrets::id.ne(keep)),
+                .filter(stripe_webhook_secrets::endpoint_id.is_not_null().eq(registered)),
         )
         .set(stripe_webhook_secrets::expires_at.eq(expires_at.as_millis()))
         .execute(c)

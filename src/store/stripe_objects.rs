@@ -10,6 +10,9 @@ use crate::clock::Timestamp;
 use crate::domain::slug::Slug;
 use crate::domain::stripe_key::Mode;
 
+/// Stripe's name for subscriptions.
+pub const SUBSCRIPTION: &str = "subscription";
+
 /// An object at Stripe that belongs to a portal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StripeObject {
@@ -72,13 +75,14 @@ pub async fn count_elsewhere(
         .await)?)
 }
 
-/// How many objects at Stripe belong to the portal.
+/// How many objects of that kind at Stripe belong to the portal.
 ///
 /// # Errors
 /// What the database answers.
-pub async fn count(conn: &mut Conn, portal: &Slug) -> Result<i64, StoreError> {
+pub async fn count(conn: &mut Conn, portal: &Slug, kind: &str) -> Result<i64, StoreError> {
     Ok(db!(conn, c => stripe_objects::table
         .filter(stripe_objects::portal_id.eq(portal.as_str()))
+        .filter(stripe_objects::kind.eq(kind))
         .count()
         .get_result(c)
         .await)?)

@@ -1,0 +1,120 @@
+//! Use cases: the only place where the store and Stripe meet.
+
+use std::sync::Arc;
+
+use crate::clock::{Clock, Timestamp};
+use crate::domain::audit::{Actor, Draft};
+use crate::domain::error::Error;
+use crate::domain::slug::Slug;
+use crate::ids::Ids;
+use crate::secret::MasterKeys;
+use crate::store::audit::Stamp;
+use crate::store::{Conn, Store, StoreError};
+use crate::stripe::StripeClient;
+
+pub mod audit_log;
+pub mod credentials;
+pub mod key_rotation;
+pub mod modules;
+pub mod portals;
+pub mod retention;
+mod stripe_errors;
+mod vault;
+pub mod webhook_endpoint;
+pub mod webhooks;
+
+/// The product, headless even of HTTP. A clone shares everything.
+#[derive(Clone)]
+pub struct App {
+    store: Store,
+    stripe: StripeClient,
+    keys: Arc<MasterKeys>,
+    clock: Clock,
+    ids: Ids,
+    /// Where callers reach this service, without a slash at the end; `None` when Stripe cannot.
+    public_url: Option<Arc<str>>,
+}
+
+/// Who asks, and under which request.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Who.
+    pub actor: Actor,
+    /// The request's id.
+    pub request_id: String,
+}
+
+/// One page of a list.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// The things, newest first.
+    pub items: Vec<T>,
+    /// Whether there are older ones.
+    pub has_more: bool,
+}
+
+impl<T> Page<T> {
+    /// Cuts the one item too many that was read to learn whether there are more.
+    fn cut(mut items: Vec<T>, limit: usize) -> Self {
+        let has_more = items.len() > limit;
+        items.truncate(limit);
+        Self { items, has_more }
+    }
+}
+
+impl App {
+    /// Puts the product together.
+    pub fn new(
+        store: Store,
+        stripe: StripeClient,
+        keys: Arc<MasterKeys>,
+        clock: Clock,
+        ids: Ids,
+        public_url: Option<&str>,
+    ) -> Self {
+        Self { store, stripe, keys, clock, ids, public_url: public_url.map(Arc::from) }
+    }
+
+    /// The same product with database connections of its own, for one worker.
+    ///
+    /// # Errors
+    /// When the database's settings cannot be used.
+    pub fn for_worker(&self) -> Result<Self, Error> {
+        Ok(Self { store: self.store.for_worker()?, ..self.clone() })
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn ping(&self) -> Result<(), Error> {
+        Ok(self.store.ping().await?)
+    }
+
+    /// The database engine's name.
+    pub fn engine(&self) -> &'static str {
+        self.store.settings().engine.name()
+    }
+
+    /// Writes what was done into the portal's audit log, in the transaction that does it.
+    async fn record(
+        &self,
+        conn: &mut Conn,
+        context: &Context,
+        portal: &Slug,
+        draft: &Draft,
+    ) -> Result<(), StoreError> {
+        let stamp = Stamp {
+            actor: &context.actor,
+            request_id: &context.request_id,
+            now: self.clock.now(),
+            ids: &self.ids,
+        };
+        crate::store::audit::append(conn, portal.as_str(), &stamp, draft).await
+    }
+}

@@ -1,0 +1,382 @@
+//! Strict extractors: what they hand to a handler has been checked for form and limits.
+
+use std::future::{Ready, ready};
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::http::header;
+use actix_web::{FromRequest, HttpRequest};
+use futures_util::StreamExt;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::problem::Problem;
+use crate::domain::card_guard;
+use crate::domain::error::{Code, Error, FieldCode, FieldError};
+use crate::domain::text::escape_pointer;
+
+/// Largest JSON body, in bytes.
+pub const BODY_MAX_BYTES: usize = 256 * 1024;
+/// Deepest nesting of a JSON body.
+pub const JSON_MAX_DEPTH: usize = 32;
+
+/// A JSON body: `application/json`, UTF-8, at most 256 KiB and 32 levels, no unknown field, no card
+/// number in any text.
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let refusal = refuse_headers(request, "application/json");
+        let payload = payload.take();
+        Box::pin(async move {
+            if let Some(error) = refusal {
+                return Err(error.into());
+            }
+            let bytes = read_body(payload, BODY_MAX_BYTES).await?;
+            Ok(Self(parse_json(&bytes)?))
+        })
+    }
+}
+
+/// A body as it arrived, at most `MAX` bytes; for what is signed byte for byte.
+pub struct RawBody<const MAX: usize>(pub Vec<u8>);
+
+impl<const MAX: usize> FromRequest for RawBody<MAX> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let declared = declared_length(request);
+        let payload = payload.take();
+        Box::pin(async move {
+            if declared.is_some_and(|length| length > MAX) {
+                return Err(too_large(MAX).into());
+            }
+            Ok(Self(read_body(payload, MAX).await?))
+        })
+    }
+}
+
+/// Query parameters; unknown ones are refused.
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest for Query<T> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let result = serde_urlencoded_from(request.query_string());
+        ready(result.map(Self).map_err(Problem::from))
+    }
+}
+
+fn serde_urlencoded_from<T: DeserializeOwned>(query: &str) -> Result<T, Error> {
+    actix_web::web::Query::<T>::from_query(query)
+        .map(actix_web::web::Query::into_inner)
+        .map_err(|error| {
+            let text = error.to_string();
+            let (code, name) = classify_text(&text);
+            let pointer = format!("?{}", name.unwrap_or_default());
+            Error::field(pointer, code, explain(code, &text))
+        })
+}
+
+fn declared_length(request: &HttpRequest) -> Option<usize> {
+    let text = request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?;
+    text.parse().ok()
+}
+
+fn refuse_headers(request: &HttpRequest, wanted: &str) -> Option<Error> {
+    let content_type = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let (essence, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
+    let charset_is_utf8 = parameters.split(';').all(|parameter| {
+        let parameter = parameter.trim().to_ascii_lowercase();
+        parameter.strip_prefix("charset=").is_none_or(|charset| charset.trim_matches('"') == "utf-8")
+    });
+    if !essence.trim().eq_ignore_ascii_case(wanted) || !charset_is_utf8 {
+        return Some(Error::new(
+            Code::UnsupportedMediaType,
+            format!("The body must be {wanted} in UTF-8."),
+        ));
+    }
+    let encoding = request.headers().get(header::CONTENT_ENCODING);
+    if encoding.is_some_and(|value| value != "identity") {
+        return Some(Error::new(
+            Code::UnsupportedMediaType,
+            "The body must not be compressed.",
+        ));
+    }
+    declared_length(request)
+        .is_some_and(|length| length > BODY_MAX_BYTES)
+        .then(|| too_large(BODY_MAX_BYTES))
+}
+
+fn too_large(limit: usize) -> Error {
+    Error::new(Code::BodyTooLarge, format!("The body must be at most {} KiB.", limit / 1024))
+}
+
+async fn read_body(mut payload: Payload, limit: usize) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|error| {
+            Error::new(Code::MalformedJson, "The body did not arrive whole.").with_log(error)
+        })?;
+        if bytes.len() + chunk.len() > limit {
+            return Err(too_large(limit));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+/// Reads a strict JSON value; see [`Json`].
+///
+/// # Errors
+/// 400 for syntax and depth, 422 with pointers for meaning.
+pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    check_depth(bytes)?;
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
+        Error::new(
+            Code::MalformedJson,
+            format!("Not JSON at line {}, column {}.", error.line(), error.column()),
+        )
+    })?;
+    let mut found = Vec::new();
+    find_card_numbers(&value, &mut String::new(), &mut found);
+    if !found.is_empty() {
+        return Err(Error::fields(found));
+    }
+    // Read from the bytes, not from the value: a value has already dropped duplicate fields.
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    serde_path_to_error::deserialize(&mut reader).map_err(|error| data_error(&error))
+}
+
+/// Counts brackets outside strings, before anything recursive sees the bytes.
+fn check_depth(bytes: &[u8]) -> Result<(), Error> {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in bytes {
+        match (in_string, byte) {
+            (true, _) if escaped => escaped = false,
+            (true, b'\\') => escaped = true,
+            (true, b'"') => in_string = false,
+            (true, _) => {}
+            (false, b'"') => in_string = true,
+            (false, b'[' | b'{') => {
+                depth += 1;
+                if depth > JSON_MAX_DEPTH {
+                    return Err(Error::new(
+                        Code::JsonTooDeep,
+                        format!("The JSON must not nest deeper than {JSON_MAX_DEPTH} levels."),
+                    ));
+                }
+            }
+            (false, b']' | b'}') => depth = depth.saturating_sub(1),
+            (false, _) => {}
+        }
+    }
+    Ok(())
+}
+
+fn find_card_numbers(value: &Value, pointer: &mut String, found: &mut Vec<FieldError>) {
+    let detail = "Looks like a card number.";
+    match value {
+        Value::String(text) if card_guard::holds_card_number(text) => {
+            found.push(FieldError::new(pointer.clone(), FieldCode::PanDetected, detail));
+        }
+        Value::Number(number) if card_guard::holds_card_number(&number.to_string()) => {
+            found.push(FieldError::new(pointer.clone(), FieldCode::PanDetected, detail));
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                descend(pointer, &index.to_string(), |pointer| {
+                    find_card_numbers(item, pointer, found);
+                });
+            }
+        }
+        Value::Object(members) => {
+            for (key, member) in members {
+                if card_guard::holds_card_number(key) {
+                    // The pointer must not carry the number out again.
+                    found.push(FieldError::new(
+                        pointer.clone(),
+                        FieldCode::PanDetected,
+                        "A key looks like a card number.",
+                    ));
+                } else {
+                    descend(pointer, &escape_pointer(key), |pointer| {
+                        find_card_numbers(member, pointer, found);
+                    });
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn descend(pointer: &mut String, segment: &str, visit: impl FnOnce(&mut String)) {
+    let length = pointer.len();
+    pointer.push('/');
+    pointer.push_str(segment);
+    visit(pointer);
+    pointer.truncate(length);
+}
+
+fn data_error(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
+    let text = error.inner().to_string();
+    let (code, name) = classify_text(&text);
+    let mut pointer = String::new();
+    for segment in error.path() {
+        use serde_path_to_error::Segment;
+        match segment {
+            Segment::Map { key } | Segment::Enum { variant: key } => {
+                pointer.push('/');
+                pointer.push_str(&escape_pointer(key));
+            }
+            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Unknown => {}
+        }
+    }
+    if let Some(name) = name {
+        let segment = format!("/{}", escape_pointer(&name));
+        if !pointer.ends_with(&segment) {
+            pointer.push_str(&segment);
+        }
+    }
+    Error::field(pointer, code, explain(code, &text))
+}
+
+/// Tells serde's messages apart; their wording is pinned by tests.
+fn classify_text(text: &str) -> (FieldCode, Option<String>) {
+    let quoted = |prefix: &str| {
+        let rest = text.split_once(prefix)?.1;
+        Some(rest.split_once('`')?.0.chars().take(100).collect::<String>())
+    };
+    if let Some(name) = quoted("unknown field `") {
+        (FieldCode::UnknownField, Some(name))
+    } else if let Some(name) = quoted("missing field `") {
+        (FieldCode::MissingField, Some(name))
+    } else if let Some(name) = quoted("duplicate field `") {
+        (FieldCode::DuplicateField, Some(name))
+    } else if text.contains("invalid type") {
+        (FieldCode::InvalidType, None)
+    } else {
+        (FieldCode::InvalidValue, None)
+    }
+}
+
+/// Words for the caller that do not repeat the value, which serde's own may.
+fn explain(code: FieldCode, text: &str) -> String {
+    let expected = text
+        .rsplit_once(", expected ")
+        .map(|(_, rest)| rest.split(" at line ").next().unwrap_or(rest));
+    match (code, expected) {
+        (FieldCode::UnknownField, _) => "This field is not known here.".to_owned(),
+        (FieldCode::MissingField, _) => "This field is required.".to_owned(),
+        (FieldCode::DuplicateField, _) => "This field stands here twice.".to_owned(),
+        (_, Some(expected)) => format!("Expected {expected}."),
+        (_, None) => "This value cannot be read.".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Outer {
+        inner: Inner,
+        #[serde(default)]
+        list: Vec<i32>,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Inner {
+        name: String,
+        kind: Option<Kind>,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(rename_all = "snake_case")]
+    enum Kind {
+        One,
+    }
+
+    fn refused(json: &str) -> (Code, String, String) {
+        let error = parse_json::<Outer>(json.as_bytes()).unwrap_err();
+        let field = error.field_errors().first().cloned();
+        let (pointer, what) = field
+            .map_or((String::new(), String::new()), |f| (f.pointer, f.code.as_str().to_owned()));
+        (error.code(), pointer, what)
+    }
+
+    #[test]
+    fn refusals_point_at_the_place() {
+        let cases = [
+            (r#"{"inner":{"name":"x"},"extra":1}"#, Code::UnknownField, "/extra", "unknown_field"),
+            (r#"{"inner":{"name":"x","y":1}}"#, Code::UnknownField, "/inner/y", "unknown_field"),
+            (r#"{"inner":{}}"#, Code::ValidationFailed, "/inner/name", "missing_field"),
+            (r"{}", Code::ValidationFailed, "/inner", "missing_field"),
+            (r#"{"inner":{"name":1}}"#, Code::ValidationFailed, "/inner/name", "invalid_type"),
+            (
+                r#"{"inner":{"name":"x","kind":"two"}}"#,
+                Code::ValidationFailed,
+                "/inner/kind",
+                "invalid_value",
+            ),
+            (
+                r#"{"inner":{"name":"x"},"list":[1,"a"]}"#,
+                Code::ValidationFailed,
+                "/list/1",
+                "invalid_type",
+            ),
+            (
+                r#"{"inner":{"name":"x","name":"y"}}"#,
+                Code::ValidationFailed,
+                "/inner/name",
+                "duplicate_field",
+            ),
+            (r#"{"inner":{"name":"x"}"#, Code::MalformedJson, "", ""),
+            (r#"{"inner":{"name":"x"}} x"#, Code::MalformedJson, "", ""),
+            ("", Code::MalformedJson, "", ""),
+            ("\u{feff}{}", Code::MalformedJson, "", ""),
+            (
+                r#"{"inner":{"name":"4242 4242 4242 4242"}}"#,
+                Code::PanDetected,
+                "/inner/name",
+                "pan_detected",
+            ),
+            (r#"{"4242424242424242":1}"#, Code::PanDetected, "", "pan_detected"),
+            (r#"{"list":[4242424242424242]}"#, Code::PanDetected, "/list/0", "pan_detected"),
+        ];
+        for (json, code, pointer, what) in cases {
+            assert_eq!(refused(json), (code, pointer.to_owned(), what.to_owned()), "{json}");
+        }
+        let invalid_utf8 = parse_json::<Outer>(b"{\"inner\":\"\xff\"}").unwrap_err();
+        assert_eq!(invalid_utf8.code(), Code::MalformedJson);
+    }
+
+    #[test]
+    fn depth_is_counted_outside_strings() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(check_depth(nested(32).as_bytes()).is_ok());
+        assert_eq!(check_depth(nested(33).as_bytes()).unwrap_err().code(), Code::JsonTooDeep);
+        assert!(check_depth(format!("\"{}\"", "[\\\"".repeat(100)).as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn the_refused_value_is_not_repeated() {
+        let error = parse_json::<Outer>(br#"{"inner":{"name":"x","kind":"sk_live_secret"}}"#);
+        let fields = error.unwrap_err().field_errors().to_vec();
+        assert!(!format!("{fields:?}").contains("sk_live_secret"), "{fields:?}");
+    }
+}
