@@ -56,8 +56,8 @@ impl CredentialsInput {
         };
         let publishable = PublishableKey::parse(publishable_key)
             .map_err(|error| refuse("/publishable_key", error.to_string()));
-        let api = ApiKey::parse(secret_key)
-            .map_err(|error| refuse("/secret_key", error.to_string()));
+        let api =
+            ApiKey::parse(secret_key).map_err(|error| refuse("/secret_key", error.to_string()));
         let webhook = webhook_secret
             .map(WebhookSecret::parse)
             .transpose()
@@ -77,7 +77,12 @@ impl CredentialsInput {
                 ),
             ));
         }
-        Ok(Self { publishable_key, api_key, webhook_secret, confirm_account_change })
+        Ok(Self {
+            publishable_key,
+            api_key,
+            webhook_secret,
+            confirm_account_change,
+        })
     }
 }
 
@@ -112,7 +117,9 @@ struct Verdict {
 /// The current credentials, or the one answer for what does not exist.
 async fn current(conn: &mut Conn, portal: &Slug) -> Result<Credentials, StoreError> {
     existing(conn, portal).await?;
-    Ok(store::credentials::current(conn, portal).await?.ok_or_else(Error::not_found)?)
+    Ok(store::credentials::current(conn, portal)
+        .await?
+        .ok_or_else(Error::not_found)?)
 }
 
 impl App {
@@ -144,14 +151,17 @@ impl App {
                 existing(conn, portal).await?;
                 let before = store::credentials::current(conn, portal).await?;
                 precondition.check(before.as_ref().map(tag).as_deref())?;
-                let moved =
-                    self.check_account(conn, portal, &input, &verdict, before.as_ref()).await?;
+                let moved = self
+                    .check_account(conn, portal, &input, &verdict, before.as_ref())
+                    .await?;
                 if moved {
                     // What is still on its way from the former account is no longer ours to take.
                     let (now, registered) = (self.clock.now(), SecretOrigin::Registered);
-                    store::credentials::expire_webhook_secrets(conn, portal, registered, now).await?;
+                    store::credentials::expire_webhook_secrets(conn, portal, registered, now)
+                        .await?;
                 }
-                self.store_version(conn, context, portal, &input, &verdict, before.as_ref()).await?;
+                self.store_version(conn, context, portal, &input, &verdict, before.as_ref())
+                    .await?;
                 Ok((moved.then(|| before.clone()).flatten(), before.is_none()))
             })
             .await?;
@@ -200,9 +210,10 @@ impl App {
             .map_err(|_| Error::internal("stored publishable key cannot be read"))?;
         let verification = match self.ask_stripe(&publishable, &api_key).await {
             Ok(verdict) => verdict.verification,
-            Err(error) if error.code() == Code::StripeCredentialsInvalid => {
-                Verification { accepted: false, ..stored.verification.clone() }
-            }
+            Err(error) if error.code() == Code::StripeCredentialsInvalid => Verification {
+                accepted: false,
+                ..stored.verification.clone()
+            },
             Err(error) => return Err(error),
         };
         self.store
@@ -294,9 +305,14 @@ impl App {
         let sealed = store::credentials::sealed(conn, portal, credentials.version)
             .await?
             .ok_or_else(|| Error::internal("the key of these credentials was wiped"))?;
-        let vault = self.vault(conn, portal, Some(sealed.data_key_version)).await?;
-        let place =
-            Place { row: &credentials.id, field: SECRET_FIELD, version: credentials.version };
+        let vault = self
+            .vault(conn, portal, Some(sealed.data_key_version))
+            .await?;
+        let place = Place {
+            row: &credentials.id,
+            field: SECRET_FIELD,
+            version: credentials.version,
+        };
         let text = vault.open(portal, &place, &sealed)?;
         Ok(ApiKey::parse(text.expose_secret())
             .map_err(|_| Error::internal("stored secret key cannot be read"))?)
@@ -311,7 +327,9 @@ impl App {
         let now = self.clock.now();
         let mut secrets = Vec::new();
         for (view, sealed) in store::credentials::webhook_secrets(conn, portal, now).await? {
-            let vault = self.vault(conn, portal, Some(sealed.data_key_version)).await?;
+            let vault = self
+                .vault(conn, portal, Some(sealed.data_key_version))
+                .await?;
             let text = vault.open(portal, &webhook_place(&view), &sealed)?;
             secrets.push(
                 WebhookSecret::parse(text.expose_secret())
@@ -334,7 +352,9 @@ impl App {
         let vault = self.vault(conn, portal, None).await?;
         let fingerprint = vault.fingerprint(secret.expose())?;
         let known = store::credentials::webhook_secrets(conn, portal, now).await?;
-        if known.iter().any(|(view, _)| view.fingerprint == fingerprint && view.expires_at.is_none())
+        if known
+            .iter()
+            .any(|(view, _)| view.fingerprint == fingerprint && view.expires_at.is_none())
         {
             return Ok(());
         }
@@ -358,7 +378,9 @@ impl App {
 
     /// New keys have to be accepted and complete.
     async fn verify_new(&self, input: &CredentialsInput) -> Result<Verdict, Error> {
-        let verdict = self.ask_stripe(&input.publishable_key, &input.api_key).await?;
+        let verdict = self
+            .ask_stripe(&input.publishable_key, &input.api_key)
+            .await?;
         let missing = &verdict.verification.missing_permissions;
         if missing.is_empty() {
             return Ok(verdict);
@@ -366,7 +388,11 @@ impl App {
         let fields = missing
             .iter()
             .map(|permission| {
-                FieldError::new("/secret_key", FieldCode::PermissionMissing, permission.clone())
+                FieldError::new(
+                    "/secret_key",
+                    FieldCode::PermissionMissing,
+                    permission.clone(),
+                )
             })
             .collect();
         Err(Error::new(
@@ -387,14 +413,23 @@ impl App {
             .account(api_key)
             .await
             .map_err(|error| match error.outcome() {
-                Outcome::Credentials => refused_key("/secret_key", "Stripe does not accept this key.")
-                    .with_log(error.log_text()),
+                Outcome::Credentials => {
+                    refused_key("/secret_key", "Stripe does not accept this key.")
+                        .with_log(error.log_text())
+                }
                 _ => Error::from(error),
             })?
             .object;
-        match self.stripe.check_publishable_key(publishable, api_key).await? {
+        match self
+            .stripe
+            .check_publishable_key(publishable, api_key)
+            .await?
+        {
             PublishableKeyCheck::Refused => {
-                return Err(refused_key("/publishable_key", "Stripe does not accept this key."));
+                return Err(refused_key(
+                    "/publishable_key",
+                    "Stripe does not accept this key.",
+                ));
             }
             PublishableKeyCheck::Accepted(SameAccount::No) => {
                 return Err(refused_key(
@@ -412,9 +447,15 @@ impl App {
             charges_enabled: account.charges_enabled.unwrap_or(true),
             country: account.country.clone(),
             default_currency: account.default_currency.clone(),
-            clock_skew_ms: self.stripe.clock_reading().map(|reading| reading.ahead_millis()),
+            clock_skew_ms: self
+                .stripe
+                .clock_reading()
+                .map(|reading| reading.ahead_millis()),
         };
-        Ok(Verdict { account, verification })
+        Ok(Verdict {
+            account,
+            verification,
+        })
     }
 
     async fn missing_permissions(&self, api_key: &ApiKey) -> Result<Vec<String>, Error> {
@@ -426,7 +467,11 @@ impl App {
         if let Some((_, error)) = report.unknown.into_iter().next() {
             return Err(error.into());
         }
-        Ok(report.missing.into_iter().map(|missing| missing.stripe_name).collect())
+        Ok(report
+            .missing
+            .into_iter()
+            .map(|missing| missing.stripe_name)
+            .collect())
     }
 
     /// Whether the new credentials are of another account or mode than the current ones, and if so
@@ -446,7 +491,11 @@ impl App {
         let moved =
             before.is_some_and(|before| before.account_id != *account_id || before.mode != mode);
         let same_account = before.is_some_and(|before| before.account_id == *account_id);
-        let code = if same_account { Code::StripeModeMismatch } else { Code::StripeAccountMismatch };
+        let code = if same_account {
+            Code::StripeModeMismatch
+        } else {
+            Code::StripeAccountMismatch
+        };
         if elsewhere > 0 {
             return Err(Error::new(
                 code,
@@ -497,13 +546,18 @@ impl App {
                 store::credentials::supersede(conn, portal, before.version, now, retire_at).await?;
             }
             let credentials = self.new_version(input, verdict, version, fingerprint, now);
-            let place = Place { row: &credentials.id, field: SECRET_FIELD, version };
+            let place = Place {
+                row: &credentials.id,
+                field: SECRET_FIELD,
+                version,
+            };
             let sealed = vault.seal(portal, &place, input.api_key.expose())?;
             store::credentials::insert(conn, portal, &credentials, &sealed).await?;
             stored_draft("credentials.stored", portal, &credentials)
         };
         if let Some(secret) = &input.webhook_secret {
-            self.store_webhook_secret(conn, portal, secret, None).await?;
+            self.store_webhook_secret(conn, portal, secret, None)
+                .await?;
         }
         self.record(conn, context, portal, &entry).await
     }
@@ -535,12 +589,19 @@ impl App {
 }
 
 fn webhook_place(view: &WebhookSecretView) -> Place<'_> {
-    Place { row: &view.id, field: WEBHOOK_FIELD, version: 1 }
+    Place {
+        row: &view.id,
+        field: WEBHOOK_FIELD,
+        version: 1,
+    }
 }
 
 fn refused_key(pointer: &str, detail: &str) -> Error {
-    Error::new(Code::StripeCredentialsInvalid, detail)
-        .with_fields(vec![FieldError::new(pointer, FieldCode::InvalidValue, detail)])
+    Error::new(Code::StripeCredentialsInvalid, detail).with_fields(vec![FieldError::new(
+        pointer,
+        FieldCode::InvalidValue,
+        detail,
+    )])
 }
 
 fn subject(portal: &Slug) -> String {
@@ -560,4 +621,3 @@ fn stored_draft(action: &'static str, portal: &Slug, credentials: &Credentials) 
         ],
     }
 }
-

@@ -72,7 +72,14 @@ impl App {
         ids: Ids,
         public_url: Option<&str>,
     ) -> Self {
-        Self { store, stripe, keys, clock, ids, public_url: public_url.map(Arc::from) }
+        Self {
+            store,
+            stripe,
+            keys,
+            clock,
+            ids,
+            public_url: public_url.map(Arc::from),
+        }
     }
 
     /// The same product with database connections of its own, for one worker.
@@ -80,7 +87,10 @@ impl App {
     /// # Errors
     /// When the database's settings cannot be used.
     pub fn for_worker(&self) -> Result<Self, Error> {
-        Ok(Self { store: self.store.for_worker()?, ..self.clone() })
+        Ok(Self {
+            store: self.store.for_worker()?,
+            ..self.clone()
+        })
     }
 
     /// The time now.

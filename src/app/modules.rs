@@ -45,7 +45,10 @@ impl App {
     /// # Errors
     /// `not_found`.
     pub async fn module(&self, portal: &Slug) -> Result<ModuleView, Error> {
-        Ok(self.store.read(async |conn| self.view(conn, portal).await).await?)
+        Ok(self
+            .store
+            .read(async |conn| self.view(conn, portal).await)
+            .await?)
     }
 
     /// Enables or disables the module and sets its settings.
@@ -67,7 +70,8 @@ impl App {
                 let before = store::stripe_modules::find(conn, portal).await?;
                 precondition.check(before.as_ref().map(tag).as_deref())?;
                 let created = before.is_none();
-                self.store_module(conn, context, portal, before, (enabled, settings)).await?;
+                self.store_module(conn, context, portal, before, (enabled, settings))
+                    .await?;
                 Ok((self.view(conn, portal).await?, created))
             })
             .await?;
@@ -130,14 +134,18 @@ impl App {
         existing(conn, portal).await?;
         let module = store::stripe_modules::find(conn, portal).await?;
         let credentials = store::credentials::current(conn, portal).await?;
-        let endpoint = store::webhook_endpoints::find(conn, portal).await?.filter(|endpoint| {
-            // One of a former account does not serve the current one.
-            credentials.as_ref().is_some_and(|it| {
-                it.account_id == endpoint.account_id && it.mode == endpoint.mode
-            })
-        });
+        let endpoint = store::webhook_endpoints::find(conn, portal)
+            .await?
+            .filter(|endpoint| {
+                // One of a former account does not serve the current one.
+                credentials.as_ref().is_some_and(|it| {
+                    it.account_id == endpoint.account_id && it.mode == endpoint.mode
+                })
+            });
         let now = self.clock.now();
-        let has_secret = !store::credentials::webhook_secrets(conn, portal, now).await?.is_empty();
+        let has_secret = !store::credentials::webhook_secrets(conn, portal, now)
+            .await?
+            .is_empty();
         let credential_facts = credentials.as_ref().map(|credentials| CredentialFacts {
             publishable_mode: PublishableKey::parse(&credentials.publishable_key)
                 .ok()
@@ -156,7 +164,12 @@ impl App {
         };
         let checks = checks(&facts);
         let status = status(&facts, &checks);
-        Ok(ModuleView { module, credentials, status, checks })
+        Ok(ModuleView {
+            module,
+            credentials,
+            status,
+            checks,
+        })
     }
 
     fn endpoint_facts(

@@ -47,7 +47,9 @@ impl Portal {
 
 /// The portal, or the one answer for what does not exist.
 pub(super) async fn existing(conn: &mut Conn, id: &Slug) -> Result<Portal, StoreError> {
-    Ok(store::portals::find(conn, id).await?.ok_or_else(Error::not_found)?)
+    Ok(store::portals::find(conn, id)
+        .await?
+        .ok_or_else(Error::not_found)?)
 }
 
 impl App {
@@ -88,7 +90,8 @@ impl App {
                 };
                 store::portals::insert(conn, &portal).await?;
                 store::portal_keys::insert(conn, &data_key).await?;
-                self.record(conn, context, id, &draft("portal.created", &portal)).await?;
+                self.record(conn, context, id, &draft("portal.created", &portal))
+                    .await?;
                 Ok((portal, true))
             })
             .await?;
@@ -100,7 +103,10 @@ impl App {
     /// # Errors
     /// `not_found`.
     pub async fn portal(&self, id: &Slug) -> Result<Portal, Error> {
-        Ok(self.store.read(async |conn| existing(conn, id).await).await?)
+        Ok(self
+            .store
+            .read(async |conn| existing(conn, id).await)
+            .await?)
     }
 
     /// Portals, newest first; with `only`, that one at most.
@@ -116,9 +122,7 @@ impl App {
         let after = after.as_ref().map(|(at, id)| (*at, id.as_str()));
         let items = self
             .store
-            .read(async |conn| {
-                store::portals::list(conn, only, after, i64::from(limit) + 1).await
-            })
+            .read(async |conn| store::portals::list(conn, only, after, i64::from(limit) + 1).await)
             .await?;
         Ok(Page::cut(items, usize::from(limit)))
     }
@@ -145,7 +149,8 @@ impl App {
                     metadata: merged(&before.metadata, change.metadata.as_ref())?,
                     ..before.clone()
                 };
-                self.store_change(conn, context, before, after, self.clock.now()).await
+                self.store_change(conn, context, before, after, self.clock.now())
+                    .await
             })
             .await?;
         Ok(outcome)
@@ -202,11 +207,16 @@ impl App {
         if before == after {
             return Ok(before);
         }
-        let after = Portal { version: before.version + 1, updated_at: now, ..after };
+        let after = Portal {
+            version: before.version + 1,
+            updated_at: now,
+            ..after
+        };
         if !store::portals::update(conn, &after, before.version).await? {
             return Err(concurrent().into());
         }
-        self.record(conn, context, &after.id, &draft("portal.updated", &after)).await?;
+        self.record(conn, context, &after.id, &draft("portal.updated", &after))
+            .await?;
         Ok(after)
     }
 }
@@ -243,5 +253,9 @@ fn merged(before: &Metadata, change: Option<&MetadataChange>) -> Result<Metadata
     }
     let mut errors = Vec::new();
     let metadata = crate::domain::text::metadata("/metadata", metadata, &mut errors);
-    if errors.is_empty() { Ok(metadata) } else { Err(Error::fields(errors)) }
+    if errors.is_empty() {
+        Ok(metadata)
+    } else {
+        Err(Error::fields(errors))
+    }
 }

@@ -5,7 +5,8 @@ use crate::stripe::{Outcome, StripeError};
 
 impl From<StripeError> for Error {
     fn from(error: StripeError) -> Self {
-        let failed_there = error.is_nonsense() || error.status().is_some_and(|status| status >= 500);
+        let failed_there =
+            error.is_nonsense() || error.status().is_some_and(|status| status >= 500);
         let (code, retry_after_seconds) = match error.outcome() {
             Outcome::Credentials => (Code::StripeCredentialsInvalid, None),
             Outcome::Forbidden => (Code::StripePermissionsMissing, None),

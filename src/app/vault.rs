@@ -23,7 +23,12 @@ pub(super) struct Place<'a> {
 
 impl Place<'_> {
     fn aad<'a>(&'a self, portal: &'a Slug) -> Aad<'a> {
-        Aad { portal: portal.as_str(), row: self.row, field: self.field, version: self.version }
+        Aad {
+            portal: portal.as_str(),
+            row: self.row,
+            field: self.field,
+            version: self.version,
+        }
     }
 }
 
@@ -40,8 +45,14 @@ impl Vault {
         place: &Place<'_>,
         secret: &str,
     ) -> Result<Sealed, Error> {
-        let blob = self.key.seal(secret.as_bytes(), &place.aad(portal)).map_err(internal)?;
-        Ok(Sealed { data_key_version: self.version, blob })
+        let blob = self
+            .key
+            .seal(secret.as_bytes(), &place.aad(portal))
+            .map_err(internal)?;
+        Ok(Sealed {
+            data_key_version: self.version,
+            blob,
+        })
     }
 
     pub(super) fn open(
@@ -50,7 +61,9 @@ impl Vault {
         place: &Place<'_>,
         sealed: &Sealed,
     ) -> Result<SecretString, Error> {
-        self.key.open_text(&sealed.blob, &place.aad(portal)).map_err(internal)
+        self.key
+            .open_text(&sealed.blob, &place.aad(portal))
+            .map_err(internal)
     }
 
     pub(super) fn fingerprint(&self, secret: &str) -> Result<String, Error> {
@@ -87,7 +100,13 @@ impl App {
         let wrapped = store::portal_keys::find(conn, portal, version)
             .await?
             .ok_or_else(|| Error::internal(format!("no data key for portal {portal}")))?;
-        let key = self.keys.unwrap(&wrapped.wrapped, portal.as_str()).map_err(internal)?;
-        Ok(Vault { key, version: wrapped.version })
+        let key = self
+            .keys
+            .unwrap(&wrapped.wrapped, portal.as_str())
+            .map_err(internal)?;
+        Ok(Vault {
+            key,
+            version: wrapped.version,
+        })
     }
 }

@@ -15,7 +15,7 @@ use crate::ids::Kind;
 use crate::store::{self, Conn, StoreError};
 use crate::stripe::{
     API_VERSION, CreatedWebhookEndpoint, EVENT_TYPES, IdempotencyKey, Metadata, NewWebhookEndpoint,
-    Outcome, StripeError, WebhookEndpointChange,
+    Outcome, Step, StripeError, WebhookEndpointChange,
 };
 
 /// Stripe may forget an idempotency key after 24 hours; an older attempt lists before it posts.
@@ -54,7 +54,7 @@ struct Plan {
 }
 
 struct Attempt {
-    key: String,
+    key: IdempotencyKey,
     /// Whether Stripe may have forgotten the key, or answered it with a failure it stored.
     lists_first: bool,
 }
@@ -62,7 +62,9 @@ struct Attempt {
 impl App {
     /// Where Stripe delivers for this hook; `None` when this service has no public address.
     pub(super) fn hook_url(&self, hook: &str) -> Option<String> {
-        self.public_url.as_ref().map(|base| format!("{base}/v1/hooks/stripe/{hook}"))
+        self.public_url
+            .as_ref()
+            .map(|base| format!("{base}/v1/hooks/stripe/{hook}"))
     }
 
     /// Registers this service at Stripe, or makes sure that it still is. With `rotate`, makes a new
@@ -96,12 +98,20 @@ impl App {
                 // The stored attempt cannot succeed any more: look at what it left, begin anew.
                 self.remove_strays(portal, &plan).await?;
                 let fresh = self.begin_attempt(portal, &plan).await?;
-                self.create(portal, &plan, &fresh).await.map_err(refused_url)?
+                self.create(portal, &plan, &fresh)
+                    .await
+                    .map_err(refused_url)?
             }
             Err(error) => return Err(refused_url(error)),
         };
-        let endpoint = self.store_registered(context, portal, &plan, &created).await?;
-        if let Some(old) = plan.registered.as_ref().and_then(|old| old.endpoint_id.as_deref()) {
+        let endpoint = self
+            .store_registered(context, portal, &plan, &created)
+            .await?;
+        if let Some(old) = plan
+            .registered
+            .as_ref()
+            .and_then(|old| old.endpoint_id.as_deref())
+        {
             if endpoint.endpoint_id.as_deref() != Some(old) {
                 // Best effort: a stray is found by its metadata the next time.
                 let _removed = self.delete_at_stripe(&plan.key, old).await;
@@ -125,10 +135,19 @@ impl App {
             .read(async |conn| {
                 let endpoint = store::webhook_endpoints::find(conn, portal).await?;
                 let key = self.open_api_key(conn, portal, with).await?;
-                Ok(endpoint.filter(|it| belongs_to(it, with)).map(|endpoint| (endpoint, key)))
+                Ok(endpoint
+                    .filter(|it| belongs_to(it, with))
+                    .map(|endpoint| (endpoint, key)))
             })
             .await;
-        let Ok(Some((WebhookEndpoint { endpoint_id: Some(id), .. }, key))) = found else {
+        let Ok(Some((
+            WebhookEndpoint {
+                endpoint_id: Some(id),
+                ..
+            },
+            key,
+        ))) = found
+        else {
             return Left::Nothing;
         };
         match self.delete_at_stripe(&key, &id).await {
@@ -150,14 +169,27 @@ impl App {
             .await?
             .ok_or_else(|| Error::new(Code::StripeNotReady, "Store the credentials first."))?;
         let url = self.hook_url(&module.hook).ok_or_else(|| {
-            Error::new(Code::StripeNotReady, "The service has no public address (server.public_url).")
+            Error::new(
+                Code::StripeNotReady,
+                "The service has no public address (server.public_url).",
+            )
         })?;
         let key = self.open_api_key(conn, portal, &credentials).await?;
         let known = store::webhook_endpoints::find(conn, portal).await?;
         let known = known.filter(|endpoint| belongs_to(endpoint, &credentials));
-        let registered = known.clone().filter(|endpoint| endpoint.endpoint_id.is_some());
-        let attempt = self.attempt(conn, portal, (&credentials, &url), known).await?;
-        Ok(Plan { credentials, key, url, registered, attempt })
+        let registered = known
+            .clone()
+            .filter(|endpoint| endpoint.endpoint_id.is_some());
+        let attempt = self
+            .attempt(conn, portal, (&credentials, &url), known)
+            .await?;
+        Ok(Plan {
+            credentials,
+            key,
+            url,
+            registered,
+            attempt,
+        })
     }
 
     /// The attempt under way, or a new one, stored before anything is sent.
@@ -169,28 +201,41 @@ impl App {
         known: Option<WebhookEndpoint>,
     ) -> Result<Attempt, StoreError> {
         let now = self.clock.now();
-        let under_way = known.as_ref().and_then(|it| it.attempt_key.clone().zip(it.attempted_at));
+        let under_way = known
+            .as_ref()
+            .and_then(|it| it.attempt_key.clone().zip(it.attempted_at));
         if let Some((key, since)) = under_way {
             let young = now.millis_since(since) < ATTEMPT_MAX_AGE_MS;
             if young && known.as_ref().is_some_and(|it| it.url == url) {
-                return Ok(Attempt { key, lists_first: false });
+                let key = IdempotencyKey::new(key)
+                    .ok_or_else(|| StoreError::corrupt("stripe_webhook_endpoints.attempt_key"))?;
+                return Ok(Attempt {
+                    key,
+                    lists_first: false,
+                });
             }
         }
         let lists_first = known.as_ref().is_some_and(|it| it.attempt_key.is_some());
-        let key = self.new_attempt_key();
+        let key = self.step_key(Step::CreateWebhookEndpoint);
         let row = with_attempt(known, credentials, url, &key, now);
         store::webhook_endpoints::put(conn, portal, &row).await?;
         Ok(Attempt { key, lists_first })
     }
 
-    fn new_attempt_key(&self) -> String {
-        format!("{}:webhook_endpoint", self.ids.new_id(Kind::Operation))
+    fn step_key(&self, step: Step) -> IdempotencyKey {
+        IdempotencyKey::for_step(&self.ids.new_id(Kind::Operation), step)
     }
 
-    async fn begin_attempt(&self, portal: &Slug, plan: &Plan) -> Result<String, Error> {
-        let key = self.new_attempt_key();
+    async fn begin_attempt(&self, portal: &Slug, plan: &Plan) -> Result<IdempotencyKey, Error> {
+        let key = self.step_key(Step::CreateWebhookEndpoint);
         let now = self.clock.now();
-        let row = with_attempt(plan.registered.clone(), &plan.credentials, &plan.url, &key, now);
+        let row = with_attempt(
+            plan.registered.clone(),
+            &plan.credentials,
+            &plan.url,
+            &key,
+            now,
+        );
         self.store
             .write(async |conn| store::webhook_endpoints::put(conn, portal, &row).await)
             .await?;
@@ -204,13 +249,17 @@ impl App {
         portal: &Slug,
         plan: &Plan,
     ) -> Result<Option<WebhookEndpoint>, Error> {
-        let Some(registered) = &plan.registered else { return Ok(None) };
+        let Some(registered) = &plan.registered else {
+            return Ok(None);
+        };
         let has_secret = self
             .store
             .read(async |conn| {
                 let now = self.clock.now();
                 let secrets = store::credentials::webhook_secrets(conn, portal, now).await?;
-                Ok(secrets.iter().any(|(view, _)| view.endpoint_id == registered.endpoint_id))
+                Ok(secrets
+                    .iter()
+                    .any(|(view, _)| view.endpoint_id == registered.endpoint_id))
             })
             .await?;
         let at_stripe = self.stripe.all_webhook_endpoints(&plan.key).await?;
@@ -219,9 +268,9 @@ impl App {
             .find(|it| registered.endpoint_id.as_deref() == Some(it.id.as_str()));
         // The version of an endpoint cannot be changed, and a lost secret cannot be read again:
         // either way a new endpoint is needed.
-        let Some(found) = found.filter(|it| {
-            has_secret && it.api_version.as_deref() == Some(API_VERSION)
-        }) else {
+        let Some(found) =
+            found.filter(|it| has_secret && it.api_version.as_deref() == Some(API_VERSION))
+        else {
             return Ok(None);
         };
         if found.url != plan.url || !found.serves(EVENT_TYPES) {
@@ -231,7 +280,7 @@ impl App {
                 disabled: Some(false),
                 ..WebhookEndpointChange::default()
             };
-            let key = idempotency_key(&format!("{}:update", self.new_attempt_key()))?;
+            let key = self.step_key(Step::UpdateWebhookEndpoint);
             self.stripe
                 .update_webhook_endpoint(&plan.key, &key, &found.id, &change)
                 .await
@@ -248,8 +297,13 @@ impl App {
             .write(async |conn| {
                 store::webhook_endpoints::put(conn, portal, &endpoint).await?;
                 if mended {
-                    self.record(conn, context, portal, &draft("endpoint.moved", portal, &endpoint))
-                        .await?;
+                    self.record(
+                        conn,
+                        context,
+                        portal,
+                        &draft("endpoint.moved", portal, &endpoint),
+                    )
+                    .await?;
                 }
                 Ok(())
             })
@@ -261,19 +315,22 @@ impl App {
         &self,
         portal: &Slug,
         plan: &Plan,
-        attempt_key: &str,
+        key: &IdempotencyKey,
     ) -> Result<CreatedWebhookEndpoint, StripeError> {
         let mut metadata = Metadata::new();
         metadata.insert(METADATA_PORTAL.to_owned(), portal.to_string());
-        metadata.insert("operation".to_owned(), attempt_key.to_owned());
+        metadata.insert("operation".to_owned(), key.as_str().to_owned());
         let new = NewWebhookEndpoint {
             url: &plan.url,
             events: EVENT_TYPES,
             description: DESCRIPTION,
             metadata: &metadata,
         };
-        let key = idempotency_key(attempt_key)?;
-        Ok(self.stripe.create_webhook_endpoint(&plan.key, &key, &new).await?.object)
+        Ok(self
+            .stripe
+            .create_webhook_endpoint(&plan.key, key, &new)
+            .await?
+            .object)
     }
 
     async fn store_registered(
@@ -298,9 +355,15 @@ impl App {
                 existing(conn, portal).await?;
                 store::webhook_endpoints::put(conn, portal, &endpoint).await?;
                 let id = Some(created.endpoint.id.as_str());
-                self.store_webhook_secret(conn, portal, &created.secret, id).await?;
-                self.record(conn, context, portal, &draft("endpoint.registered", portal, &endpoint))
-                    .await
+                self.store_webhook_secret(conn, portal, &created.secret, id)
+                    .await?;
+                self.record(
+                    conn,
+                    context,
+                    portal,
+                    &draft("endpoint.registered", portal, &endpoint),
+                )
+                .await
             })
             .await?;
         Ok(endpoint)
@@ -309,10 +372,13 @@ impl App {
     /// Deletes endpoints of this portal at Stripe that are not the registered one: what attempts
     /// left whose answer was never seen, and whose secret therefore nobody knows.
     async fn remove_strays(&self, portal: &Slug, plan: &Plan) -> Result<(), Error> {
-        let registered = plan.registered.as_ref().and_then(|it| it.endpoint_id.as_deref());
+        let registered = plan
+            .registered
+            .as_ref()
+            .and_then(|it| it.endpoint_id.as_deref());
         for endpoint in self.stripe.all_webhook_endpoints(&plan.key).await? {
-            let ours = endpoint.metadata.get(METADATA_PORTAL).map(String::as_str)
-                == Some(portal.as_str());
+            let ours =
+                endpoint.metadata.get(METADATA_PORTAL).map(String::as_str) == Some(portal.as_str());
             if ours && endpoint.url == plan.url && registered != Some(endpoint.id.as_str()) {
                 self.delete_at_stripe(&plan.key, &endpoint.id).await?;
             }
@@ -321,8 +387,12 @@ impl App {
     }
 
     async fn delete_at_stripe(&self, key: &ApiKey, id: &str) -> Result<(), StripeError> {
-        let idempotency = idempotency_key(&format!("{}:delete", self.new_attempt_key()))?;
-        match self.stripe.delete_webhook_endpoint(key, &idempotency, id).await {
+        let idempotency = self.step_key(Step::DeleteWebhookEndpoint);
+        match self
+            .stripe
+            .delete_webhook_endpoint(key, &idempotency, id)
+            .await
+        {
             Ok(_) => Ok(()),
             Err(error) if error.outcome() == Outcome::Missing => Ok(()),
             Err(error) => Err(error),
@@ -338,7 +408,7 @@ fn with_attempt(
     known: Option<WebhookEndpoint>,
     credentials: &Credentials,
     url: &str,
-    key: &str,
+    key: &IdempotencyKey,
     now: Timestamp,
 ) -> WebhookEndpoint {
     let base = known.unwrap_or_else(|| WebhookEndpoint {
@@ -351,12 +421,11 @@ fn with_attempt(
         attempted_at: None,
         registered_at: None,
     });
-    WebhookEndpoint { attempt_key: Some(key.to_owned()), attempted_at: Some(now), ..base }
-}
-
-/// Our keys are made of ids and step names, which are always of the right form.
-fn idempotency_key(text: &str) -> Result<IdempotencyKey, StripeError> {
-    IdempotencyKey::new(text).ok_or_else(|| StripeError::refused_here("idempotency key"))
+    WebhookEndpoint {
+        attempt_key: Some(key.as_str().to_owned()),
+        attempted_at: Some(now),
+        ..base
+    }
 }
 
 /// Stripe refuses addresses it cannot reach; that is a setting of ours, not a bug.

@@ -33,8 +33,11 @@ pub enum Received {
 /// One answer for a hook that does not exist and for a bad signature, so that neither tells which
 /// hooks exist.
 fn rejected(cause: impl std::fmt::Display) -> Error {
-    Error::new(Code::WebhookRejected, "The delivery is not signed by a secret of this hook.")
-        .with_log(cause)
+    Error::new(
+        Code::WebhookRejected,
+        "The delivery is not signed by a secret of this hook.",
+    )
+    .with_log(cause)
 }
 
 impl App {
@@ -83,7 +86,11 @@ impl App {
                 store::stripe_events::insert(conn, &portal, &event, now).await
             })
             .await?;
-        Ok(if first { Received::New } else { Received::Duplicate })
+        Ok(if first {
+            Received::New
+        } else {
+            Received::Duplicate
+        })
     }
 
     fn nobodys_secret(&self) -> Result<WebhookSecret, Error> {

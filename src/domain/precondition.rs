@@ -20,7 +20,8 @@ impl Condition {
             (Self::Tags(tags), Some(current)) => {
                 // What follows a dot names facts that move by themselves; a writer is only held to
                 // the version it read.
-                tags.iter().any(|tag| tag.split('.').next() == Some(current))
+                tags.iter()
+                    .any(|tag| tag.split('.').next() == Some(current))
             }
         }
     }
@@ -41,8 +42,14 @@ impl Precondition {
     /// # Errors
     /// [`Code::PreconditionFailed`].
     pub fn check(&self, current: Option<&str>) -> Result<(), Error> {
-        let matches = self.if_match.as_ref().is_none_or(|condition| condition.covers(current));
-        let differs = !self.if_none_match.as_ref().is_some_and(|c| c.covers(current));
+        let matches = self
+            .if_match
+            .as_ref()
+            .is_none_or(|condition| condition.covers(current));
+        let differs = !self
+            .if_none_match
+            .as_ref()
+            .is_some_and(|c| c.covers(current));
         if matches && differs {
             Ok(())
         } else {
@@ -82,8 +89,15 @@ mod tests {
             (None, tags("b"), Some("a"), true),
         ];
         for (if_match, if_none_match, current, holds) in cases {
-            let precondition = Precondition { if_match, if_none_match };
-            assert_eq!(precondition.check(current).is_ok(), holds, "{precondition:?} {current:?}");
+            let precondition = Precondition {
+                if_match,
+                if_none_match,
+            };
+            assert_eq!(
+                precondition.check(current).is_ok(),
+                holds,
+                "{precondition:?} {current:?}"
+            );
         }
     }
 }

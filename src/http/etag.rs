@@ -4,7 +4,10 @@ use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderMap, HeaderName};
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::{FromRequest, HttpRequest, HttpResponse};
+use aws_lc_rs::digest::{SHA256, digest};
+use data_encoding::HEXLOWER;
+use serde::Serialize;
 
 use super::problem::Problem;
 use crate::domain::error::{Code, Error};
@@ -32,8 +35,12 @@ fn read(headers: &HeaderMap) -> Result<Precondition, Error> {
 fn condition(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Condition>, Error> {
     let mut tags = Vec::new();
     for value in headers.get_all(name) {
-        let unreadable =
-            || Error::new(Code::InvalidHeader, format!("{name} must be * or quoted entity tags."));
+        let unreadable = || {
+            Error::new(
+                Code::InvalidHeader,
+                format!("{name} must be * or quoted entity tags."),
+            )
+        };
         let text = value.to_str().map_err(|_| unreadable())?;
         for part in text.split(',') {
             let part = part.trim();
@@ -50,4 +57,46 @@ fn condition(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Condition>
         }
     }
     Ok((!tags.is_empty()).then_some(Condition::Tags(tags)))
+}
+
+impl Preconditions {
+    /// 200 with the body and its entity tag, or 304 when the caller has it already.
+    pub fn answer<T: Serialize>(&self, tag: &str, body: &T) -> HttpResponse {
+        let has_it = match &self.0.if_none_match {
+            Some(Condition::Any) => true,
+            Some(Condition::Tags(tags)) => tags.iter().any(|known| known == tag),
+            None => false,
+        };
+        let mut response = if has_it {
+            HttpResponse::NotModified()
+        } else {
+            HttpResponse::Ok()
+        };
+        response.insert_header((header::ETAG, format!("\"{tag}\"")));
+        if has_it {
+            response.finish()
+        } else {
+            response.json(body)
+        }
+    }
+}
+
+/// 200 or 201 with the body and its entity tag.
+pub fn stored<T: Serialize>(created: bool, tag: &str, body: &T) -> HttpResponse {
+    let mut response = if created {
+        HttpResponse::Created()
+    } else {
+        HttpResponse::Ok()
+    };
+    response
+        .insert_header((header::ETAG, format!("\"{tag}\"")))
+        .json(body)
+}
+
+/// The tag of a representation in which facts stand that move by themselves: the version writers are
+/// held to, a dot, and a digest of the whole.
+pub fn tag_with_digest<T: Serialize>(version: &str, body: &T) -> String {
+    let bytes = serde_json::to_vec(body).unwrap_or_default();
+    let digest = HEXLOWER.encode(digest(&SHA256, &bytes).as_ref());
+    format!("{version}.{}", digest.get(..16).unwrap_or_default())
 }

@@ -1,24 +1,34 @@
 //! Strict extractors: what they hand to a handler has been checked for form and limits.
 
 use std::future::{Ready, ready};
+use std::marker::PhantomData;
 use std::pin::Pin;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::header;
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use super::auth::{Authorized, Caller, RequiredScope};
 use super::problem::Problem;
+use crate::app::Context;
+use crate::domain::audit::Actor;
 use crate::domain::card_guard;
 use crate::domain::error::{Code, Error, FieldCode, FieldError};
+use crate::domain::slug::Slug;
 use crate::domain::text::escape_pointer;
 
 /// Largest JSON body, in bytes.
 pub const BODY_MAX_BYTES: usize = 256 * 1024;
 /// Deepest nesting of a JSON body.
 pub const JSON_MAX_DEPTH: usize = 32;
+
+/// How long a body may take to arrive.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A JSON body: `application/json`, UTF-8, at most 256 KiB and 32 levels, no unknown field, no card
 /// number in any text.
@@ -29,16 +39,117 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let refusal = refuse_headers(request, "application/json");
+        let refusal = refuse_headers(request, &["application/json"]);
+        let payload = payload.take();
+        Box::pin(async move { Ok(Self(parse_json(&json_bytes(refusal, payload).await?)?)) })
+    }
+}
+
+/// A JSON merge patch (RFC 7396): as [`Json`], and `application/merge-patch+json` as well.
+pub struct MergePatch<T>(pub T);
+
+impl<T: DeserializeOwned + 'static> FromRequest for MergePatch<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let wanted = ["application/json", "application/merge-patch+json"];
+        let refusal = refuse_headers(request, &wanted);
+        let payload = payload.take();
+        Box::pin(async move { Ok(Self(parse_json(&json_bytes(refusal, payload).await?)?)) })
+    }
+}
+
+/// A JSON body that may be left out; then it is `T::default()`.
+pub struct OptionalJson<T>(pub T);
+
+impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalJson<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let typed = request.headers().contains_key(header::CONTENT_TYPE);
+        let refusal = typed
+            .then(|| refuse_headers(request, &["application/json"]))
+            .flatten();
         let payload = payload.take();
         Box::pin(async move {
-            if let Some(error) = refusal {
-                return Err(error.into());
+            let bytes = json_bytes(refusal, payload).await?;
+            match (bytes.is_empty(), typed) {
+                (true, _) => Ok(Self(T::default())),
+                (false, true) => Ok(Self(parse_json(&bytes)?)),
+                (false, false) => Err(unsupported(&["application/json"]).into()),
             }
-            let bytes = read_body(payload, BODY_MAX_BYTES).await?;
-            Ok(Self(parse_json(&bytes)?))
         })
     }
+}
+
+async fn json_bytes(refusal: Option<Error>, payload: Payload) -> Result<Vec<u8>, Error> {
+    match refusal {
+        Some(error) => Err(error),
+        None => read_body(payload, BODY_MAX_BYTES).await,
+    }
+}
+
+/// The portal a request is about: `{portal}` of its path, for a caller with the scope `S` whose
+/// token is for that portal. Any other portal is the same 404 as one that does not exist.
+pub struct InPortal<S> {
+    /// The portal's name.
+    pub portal: Slug,
+    /// Who asks.
+    pub caller: Caller,
+    scope: PhantomData<S>,
+}
+
+impl<S: RequiredScope> FromRequest for InPortal<S> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let authorized = Authorized::<S>::from_request(request, payload).into_inner();
+        ready(authorized.and_then(|authorized| {
+            let caller = authorized.into_caller();
+            let name = request.match_info().get("portal").unwrap_or_default();
+            let portal = Slug::parse(name).ok_or_else(Error::not_found)?;
+            caller.require_portal(&portal)?;
+            Ok(Self {
+                portal,
+                caller,
+                scope: PhantomData,
+            })
+        }))
+    }
+}
+
+/// Who asks, for the audit log: the caller and the request's id.
+pub fn context(request: &HttpRequest, caller: &Caller) -> Context {
+    let extensions = request.extensions();
+    Context {
+        actor: Actor {
+            subject: caller.subject.clone(),
+            issuer: caller.issuer.clone(),
+        },
+        request_id: extensions
+            .get::<RequestId>()
+            .map(|id| id.0.clone())
+            .unwrap_or_default(),
+    }
+}
+
+/// The `X-Request-Id` of this request and its answer.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub String);
+
+/// Tells an absent field from one that is `null`: with `#[serde(default)]`, absent is `None`.
+///
+/// # Errors
+/// What `T` refuses.
+pub fn present<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    T::deserialize(deserializer).map(Some)
 }
 
 /// A body as it arrived, at most `MAX` bytes; for what is signed byte for byte.
@@ -85,11 +196,20 @@ fn serde_urlencoded_from<T: DeserializeOwned>(query: &str) -> Result<T, Error> {
 }
 
 fn declared_length(request: &HttpRequest) -> Option<usize> {
-    let text = request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?;
+    let text = request
+        .headers()
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?;
     text.parse().ok()
 }
 
-fn refuse_headers(request: &HttpRequest, wanted: &str) -> Option<Error> {
+fn unsupported(wanted: &[&str]) -> Error {
+    let detail = format!("The body must be {} in UTF-8.", wanted.join(" or "));
+    Error::new(Code::UnsupportedMediaType, detail)
+}
+
+fn refuse_headers(request: &HttpRequest, wanted: &[&str]) -> Option<Error> {
     let content_type = request
         .headers()
         .get(header::CONTENT_TYPE)
@@ -98,13 +218,16 @@ fn refuse_headers(request: &HttpRequest, wanted: &str) -> Option<Error> {
     let (essence, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
     let charset_is_utf8 = parameters.split(';').all(|parameter| {
         let parameter = parameter.trim().to_ascii_lowercase();
-        parameter.strip_prefix("charset=").is_none_or(|charset| charset.trim_matches('"') == "utf-8")
+        parameter
+            .strip_prefix("charset=")
+            .is_none_or(|charset| charset.trim_matches('"') == "utf-8")
     });
-    if !essence.trim().eq_ignore_ascii_case(wanted) || !charset_is_utf8 {
-        return Some(Error::new(
-            Code::UnsupportedMediaType,
-            format!("The body must be {wanted} in UTF-8."),
-        ));
+    if !wanted
+        .iter()
+        .any(|it| essence.trim().eq_ignore_ascii_case(it))
+        || !charset_is_utf8
+    {
+        return Some(unsupported(wanted));
     }
     let encoding = request.headers().get(header::CONTENT_ENCODING);
     if encoding.is_some_and(|value| value != "identity") {
@@ -119,12 +242,19 @@ fn refuse_headers(request: &HttpRequest, wanted: &str) -> Option<Error> {
 }
 
 fn too_large(limit: usize) -> Error {
-    Error::new(Code::BodyTooLarge, format!("The body must be at most {} KiB.", limit / 1024))
+    Error::new(
+        Code::BodyTooLarge,
+        format!("The body must be at most {} KiB.", limit / 1024),
+    )
 }
 
 async fn read_body(mut payload: Payload, limit: usize) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
-    while let Some(chunk) = payload.next().await {
+    let deadline = tokio::time::Instant::now() + BODY_TIMEOUT;
+    while let Some(chunk) = tokio::time::timeout_at(deadline, payload.next())
+        .await
+        .map_err(|_| Error::new(Code::RequestTimeout, "The body took too long to arrive."))?
+    {
         let chunk = chunk.map_err(|error| {
             Error::new(Code::MalformedJson, "The body did not arrive whole.").with_log(error)
         })?;
@@ -145,7 +275,11 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     let value: Value = serde_json::from_slice(bytes).map_err(|error| {
         Error::new(
             Code::MalformedJson,
-            format!("Not JSON at line {}, column {}.", error.line(), error.column()),
+            format!(
+                "Not JSON at line {}, column {}.",
+                error.line(),
+                error.column()
+            ),
         )
     })?;
     let mut found = Vec::new();
@@ -166,7 +300,6 @@ fn check_depth(bytes: &[u8]) -> Result<(), Error> {
             (true, _) if escaped => escaped = false,
             (true, b'\\') => escaped = true,
             (true, b'"') => in_string = false,
-            (true, _) => {}
             (false, b'"') => in_string = true,
             (false, b'[' | b'{') => {
                 depth += 1;
@@ -178,7 +311,7 @@ fn check_depth(bytes: &[u8]) -> Result<(), Error> {
                 }
             }
             (false, b']' | b'}') => depth = depth.saturating_sub(1),
-            (false, _) => {}
+            (_, _) => {}
         }
     }
     Ok(())
@@ -188,10 +321,18 @@ fn find_card_numbers(value: &Value, pointer: &mut String, found: &mut Vec<FieldE
     let detail = "Looks like a card number.";
     match value {
         Value::String(text) if card_guard::holds_card_number(text) => {
-            found.push(FieldError::new(pointer.clone(), FieldCode::PanDetected, detail));
+            found.push(FieldError::new(
+                pointer.clone(),
+                FieldCode::PanDetected,
+                detail,
+            ));
         }
         Value::Number(number) if card_guard::holds_card_number(&number.to_string()) => {
-            found.push(FieldError::new(pointer.clone(), FieldCode::PanDetected, detail));
+            found.push(FieldError::new(
+                pointer.clone(),
+                FieldCode::PanDetected,
+                detail,
+            ));
         }
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
@@ -239,7 +380,10 @@ fn data_error(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
                 pointer.push('/');
                 pointer.push_str(&escape_pointer(key));
             }
-            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Seq { index } => {
+                pointer.push('/');
+                pointer.push_str(&index.to_string());
+            }
             Segment::Unknown => {}
         }
     }
@@ -256,7 +400,13 @@ fn data_error(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
 fn classify_text(text: &str) -> (FieldCode, Option<String>) {
     let quoted = |prefix: &str| {
         let rest = text.split_once(prefix)?.1;
-        Some(rest.split_once('`')?.0.chars().take(100).collect::<String>())
+        Some(
+            rest.split_once('`')?
+                .0
+                .chars()
+                .take(100)
+                .collect::<String>(),
+        )
     };
     if let Some(name) = quoted("unknown field `") {
         (FieldCode::UnknownField, Some(name))
@@ -314,19 +464,40 @@ mod tests {
     fn refused(json: &str) -> (Code, String, String) {
         let error = parse_json::<Outer>(json.as_bytes()).unwrap_err();
         let field = error.field_errors().first().cloned();
-        let (pointer, what) = field
-            .map_or((String::new(), String::new()), |f| (f.pointer, f.code.as_str().to_owned()));
+        let (pointer, what) = field.map_or((String::new(), String::new()), |f| {
+            (f.pointer, f.code.as_str().to_owned())
+        });
         (error.code(), pointer, what)
     }
 
     #[test]
     fn refusals_point_at_the_place() {
         let cases = [
-            (r#"{"inner":{"name":"x"},"extra":1}"#, Code::UnknownField, "/extra", "unknown_field"),
-            (r#"{"inner":{"name":"x","y":1}}"#, Code::UnknownField, "/inner/y", "unknown_field"),
-            (r#"{"inner":{}}"#, Code::ValidationFailed, "/inner/name", "missing_field"),
+            (
+                r#"{"inner":{"name":"x"},"extra":1}"#,
+                Code::UnknownField,
+                "/extra",
+                "unknown_field",
+            ),
+            (
+                r#"{"inner":{"name":"x","y":1}}"#,
+                Code::UnknownField,
+                "/inner/y",
+                "unknown_field",
+            ),
+            (
+                r#"{"inner":{}}"#,
+                Code::ValidationFailed,
+                "/inner/name",
+                "missing_field",
+            ),
             (r"{}", Code::ValidationFailed, "/inner", "missing_field"),
-            (r#"{"inner":{"name":1}}"#, Code::ValidationFailed, "/inner/name", "invalid_type"),
+            (
+                r#"{"inner":{"name":1}}"#,
+                Code::ValidationFailed,
+                "/inner/name",
+                "invalid_type",
+            ),
             (
                 r#"{"inner":{"name":"x","kind":"two"}}"#,
                 Code::ValidationFailed,
@@ -355,11 +526,25 @@ mod tests {
                 "/inner/name",
                 "pan_detected",
             ),
-            (r#"{"4242424242424242":1}"#, Code::PanDetected, "", "pan_detected"),
-            (r#"{"list":[4242424242424242]}"#, Code::PanDetected, "/list/0", "pan_detected"),
+            (
+                r#"{"4242424242424242":1}"#,
+                Code::PanDetected,
+                "",
+                "pan_detected",
+            ),
+            (
+                r#"{"list":[4242424242424242]}"#,
+                Code::PanDetected,
+                "/list/0",
+                "pan_detected",
+            ),
         ];
         for (json, code, pointer, what) in cases {
-            assert_eq!(refused(json), (code, pointer.to_owned(), what.to_owned()), "{json}");
+            assert_eq!(
+                refused(json),
+                (code, pointer.to_owned(), what.to_owned()),
+                "{json}"
+            );
         }
         let invalid_utf8 = parse_json::<Outer>(b"{\"inner\":\"\xff\"}").unwrap_err();
         assert_eq!(invalid_utf8.code(), Code::MalformedJson);
@@ -369,7 +554,10 @@ mod tests {
     fn depth_is_counted_outside_strings() {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert!(check_depth(nested(32).as_bytes()).is_ok());
-        assert_eq!(check_depth(nested(33).as_bytes()).unwrap_err().code(), Code::JsonTooDeep);
+        assert_eq!(
+            check_depth(nested(33).as_bytes()).unwrap_err().code(),
+            Code::JsonTooDeep
+        );
         assert!(check_depth(format!("\"{}\"", "[\\\"".repeat(100)).as_bytes()).is_ok());
     }
 
@@ -377,6 +565,9 @@ mod tests {
     fn the_refused_value_is_not_repeated() {
         let error = parse_json::<Outer>(br#"{"inner":{"name":"x","kind":"sk_live_secret"}}"#);
         let fields = error.unwrap_err().field_errors().to_vec();
-        assert!(!format!("{fields:?}").contains("sk_live_secret"), "{fields:?}");
+        assert!(
+            !format!("{fields:?}").contains("sk_live_secret"),
+            "{fields:?}"
+        );
     }
 }

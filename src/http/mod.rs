@@ -1,4 +1,6 @@
 //! The HTTP face: routes, OpenAPI, authentication, problems.
 
 pub mod auth;
+pub mod etag;
+pub mod extract;
 pub mod problem;

@@ -1,7 +1,7 @@
 //! Every error on the wire: `application/problem+json` (RFC 9457).
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -69,34 +69,47 @@ pub fn describe(code: Code) -> Description {
 /// An error on its way out of a handler. The outermost middleware renders it, because only there
 /// the request id and the path are known.
 #[derive(Debug)]
-pub struct Problem(Error);
+pub struct Problem {
+    error: Error,
+    instance: String,
+    request_id: String,
+}
 
 impl Problem {
     /// The error inside.
     pub fn error(&self) -> &Error {
-        &self.0
+        &self.error
+    }
+
+    /// A problem that knows its request; only the outermost middleware does.
+    pub(super) fn located(error: Error, instance: &str, request_id: &str) -> Self {
+        Self {
+            error,
+            instance: instance.to_owned(),
+            request_id: request_id.to_owned(),
+        }
     }
 }
 
 impl<E: Into<Error>> From<E> for Problem {
     fn from(error: E) -> Self {
-        Self(error.into())
+        Self::located(error.into(), "", "")
     }
 }
 
 impl std::fmt::Display for Problem {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(formatter)
+        self.error.fmt(formatter)
     }
 }
 
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
-        describe(self.0.code()).status
+        describe(self.error.code()).status
     }
 
     fn error_response(&self) -> HttpResponse {
-        render(&self.0, "", "")
+        render(&self.error, &self.instance, &self.request_id)
     }
 }
 
@@ -199,6 +212,9 @@ pub fn render(error: &Error, instance: &str, request_id: &str) -> HttpResponse {
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/problem+json"),
     );
+    if let Ok(request_id) = HeaderValue::from_str(request_id) {
+        headers.insert(HeaderName::from_static("x-request-id"), request_id);
+    }
     if let Some(seconds) = error.retry_after_seconds() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }

@@ -55,6 +55,7 @@ pub use wire::{Deleted, List, Metadata};
 
 use crate::clock::Clock;
 use crate::domain::stripe_key::ApiKey;
+use crate::ids::Id;
 use classify::Effect;
 use transport::{Answer, Bearer, Call, Transport};
 use wire::LivemodePeek;
@@ -194,12 +195,33 @@ impl<T: fmt::Debug> fmt::Debug for Reply<T> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(String);
 
+/// A write within an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Registers an endpoint.
+    CreateWebhookEndpoint,
+    /// Mends a registered endpoint.
+    UpdateWebhookEndpoint,
+    /// Removes an endpoint.
+    DeleteWebhookEndpoint,
+}
+
 impl IdempotencyKey {
     /// 1 to 255 visible ASCII characters; `None` for anything else.
     pub fn new(text: impl Into<String>) -> Option<Self> {
         let text = text.into();
         let fits = (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
         fits.then_some(Self(text))
+    }
+
+    /// The key of one step of a durable operation: `<operation id>:<step>`.
+    pub fn for_step(operation: &Id, step: Step) -> Self {
+        let step = match step {
+            Step::CreateWebhookEndpoint => "create_webhook_endpoint",
+            Step::UpdateWebhookEndpoint => "update_webhook_endpoint",
+            Step::DeleteWebhookEndpoint => "delete_webhook_endpoint",
+        };
+        Self(format!("{operation}:{step}"))
     }
 
     /// The key as it is sent.

@@ -1,0 +1,91 @@
+//! Lists: `limit`, an opaque signed `cursor`, and the `Link` header (RFC 8288).
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse};
+use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
+
+use crate::domain::error::{Code, Error, FieldCode};
+use crate::secret::Signer;
+
+const DEFAULT_LIMIT: u16 = 20;
+const MAX_LIMIT: u16 = 100;
+
+/// What every list takes.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListParams {
+    /// How many at most, 1 to 100.
+    #[param(minimum = 1, maximum = 100, default = 20)]
+    limit: Option<u16>,
+    /// `next_cursor` of the page before. Opaque.
+    #[param(max_length = 1024, example = "eyJ…")]
+    cursor: Option<String>,
+}
+
+impl ListParams {
+    /// The limit.
+    ///
+    /// # Errors
+    /// `validation_failed` outside 1 to 100.
+    pub fn limit(&self) -> Result<u16, Error> {
+        match self.limit.unwrap_or(DEFAULT_LIMIT) {
+            limit @ 1..=MAX_LIMIT => Ok(limit),
+            _ => Err(Error::field(
+                "?limit",
+                FieldCode::InvalidValue,
+                format!("Must be 1 to {MAX_LIMIT}."),
+            )),
+        }
+    }
+
+    /// Where the list goes on: the position that was signed for this list, and no other.
+    ///
+    /// # Errors
+    /// `invalid_cursor`.
+    pub fn position<P: for<'de> Deserialize<'de>>(
+        &self,
+        cursors: &Signer,
+        list: &str,
+    ) -> Result<Option<P>, Error> {
+        let Some(cursor) = &self.cursor else { return Ok(None) };
+        let bytes = cursors.verify(cursor).ok_or_else(invalid_cursor)?;
+        let signed: Signed<P> = serde_json::from_slice(&bytes).map_err(|_| invalid_cursor())?;
+        if signed.list == list { Ok(Some(signed.position)) } else { Err(invalid_cursor()) }
+    }
+}
+
+fn invalid_cursor() -> Error {
+    Error::new(Code::InvalidCursor, "The cursor was not issued for this list.")
+}
+
+#[derive(Serialize, Deserialize)]
+struct Signed<P> {
+    #[serde(rename = "l")]
+    list: String,
+    #[serde(rename = "p")]
+    position: P,
+}
+
+/// The cursor that goes on behind `position` in this list.
+pub fn cursor<P: Serialize>(cursors: &Signer, list: &str, position: P) -> String {
+    let signed = Signed { list: list.to_owned(), position };
+    cursors.sign(&serde_json::to_vec(&signed).unwrap_or_default())
+}
+
+/// 200 with a page; names the next one in `Link`.
+pub fn answer<T: Serialize>(
+    request: &HttpRequest,
+    params: &ListParams,
+    next_cursor: Option<&str>,
+    body: &T,
+) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    if let Some(next) = next_cursor {
+        let limit = params.limit.map(|limit| format!("limit={limit}&")).unwrap_or_default();
+        let link = format!("<{}?{limit}cursor={next}>; rel=\"next\"", request.path());
+        response.insert_header((header::LINK, link));
+    }
+    response.json(body)
+}
