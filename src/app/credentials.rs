@@ -93,6 +93,8 @@ pub struct CredentialsView {
     pub current: Credentials,
     /// The newest versions, the current one first.
     pub versions: Vec<Credentials>,
+    /// When the first version was stored.
+    pub first_stored_at: Timestamp,
     /// The signing secrets accepted now.
     pub webhook_secrets: Vec<WebhookSecretView>,
 }
@@ -181,8 +183,11 @@ impl App {
             .store
             .read(async |conn| {
                 let now = self.clock.now();
+                let current = current(conn, portal).await?;
+                let first = store::credentials::first_stored_at(conn, portal).await?;
                 Ok(CredentialsView {
-                    current: current(conn, portal).await?,
+                    first_stored_at: first.unwrap_or(current.created_at),
+                    current,
                     versions: store::credentials::versions(conn, portal, VERSIONS_SHOWN).await?,
                     webhook_secrets: store::credentials::webhook_secrets(conn, portal, now)
                         .await?

@@ -18,7 +18,7 @@ use tracing::{Instrument, Span, field, info_span};
 use super::State;
 use super::auth::Authentication;
 use super::extract::RequestId;
-use super::problem::{Problem, render};
+use super::problem::{Problem, describe, render};
 use crate::domain::error::{Code, Error};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -60,7 +60,8 @@ pub async fn edge(
         }
         Err(error) => {
             log_problem(&error);
-            observe("unmatched", method.as_str(), 503, started.elapsed());
+            let status = describe(error.code()).status.as_u16();
+            observe("unmatched", method.as_str(), status, started.elapsed());
             return Err(Problem::located(error, &path, &request_id).into());
         }
     };

@@ -1,6 +1,103 @@
 //! The HTTP face: routes, OpenAPI, authentication, problems.
+//!
+//! [`routes`] is the one table: what it mounts is what the document describes.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web};
+use utoipa_actix_web::service_config::ServiceConfig;
 
 pub mod auth;
 pub mod etag;
 pub mod extract;
+pub mod list;
+pub mod middleware;
+pub mod openapi;
+mod pages;
 pub mod problem;
+mod service;
+pub mod v1;
+
+use crate::app::App;
+use crate::domain::error::{Code, Error};
+use crate::ids::Ids;
+use crate::secret::Signer;
+use auth::Authenticator;
+use problem::Problem;
+
+/// What handlers work with; one per worker.
+pub struct State {
+    /// The product.
+    pub app: App,
+    /// Turns tokens into callers.
+    pub authenticator: Arc<Authenticator>,
+    /// Signs list cursors.
+    pub cursors: Arc<Signer>,
+    /// For request ids.
+    pub ids: Ids,
+    /// How long a request may take.
+    pub request_timeout: Duration,
+    /// Renders the metrics.
+    pub metrics: metrics_exporter_prometheus::PrometheusHandle,
+}
+
+/// Mounts every route, and with that describes it.
+pub fn routes(config: &mut ServiceConfig<'_>) {
+    use v1::{audit_log, credentials, hooks, portals, stripe_module};
+    config
+        .service(portals::list)
+        .service(portals::put)
+        .service(portals::get)
+        .service(portals::patch)
+        .service(portals::delete)
+        .service(stripe_module::get)
+        .service(stripe_module::put)
+        .service(stripe_module::register_webhook_endpoint)
+        .service(credentials::put)
+        .service(credentials::get)
+        .service(credentials::verify)
+        .service(credentials::delete)
+        .service(audit_log::list)
+        .service(hooks::receive)
+        .service(service::healthz)
+        .service(service::readyz)
+        .service(service::metrics)
+        .service(service::openapi)
+        .service(service::docs)
+        .service(service::docs_file)
+        .service(service::problem_page);
+}
+
+/// What no route answers: 404, or 405 with `Allow` where another method would do.
+///
+/// # Errors
+/// Always one of the two.
+pub async fn unmatched(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let methods = allowed_methods(request.path());
+    if methods.is_empty() {
+        return Err(Error::not_found().into());
+    }
+    let allow = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+    let detail = format!("This address answers {allow}.");
+    let problem = Problem::from(Error::new(Code::MethodNotAllowed, detail));
+    // Returned as an answer with the problem inside, so that it can carry a header.
+    let mut response = HttpResponse::from_error(problem);
+    if let Ok(value) = HeaderValue::from_str(&allow) {
+        response.headers_mut().insert(header::ALLOW, value);
+    }
+    Ok(response)
+}
+
+/// The methods some route answers at this path.
+fn allowed_methods(path: &str) -> Vec<Method> {
+    static TABLE: OnceLock<Vec<(web::ResourceDefinition, Vec<Method>)>> = OnceLock::new();
+    TABLE
+        .get_or_init(openapi::route_table)
+        .iter()
+        .filter(|(pattern, _)| pattern.is_match(path))
+        .flat_map(|(_, methods)| methods.iter().cloned())
+        .collect()
+}

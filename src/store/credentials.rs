@@ -127,6 +127,24 @@ pub async fn versions(
     rows.into_iter().map(Credentials::try_from).collect()
 }
 
+/// When a portal's first credentials were stored.
+///
+/// # Errors
+/// What the database answers.
+pub async fn first_stored_at(
+    conn: &mut Conn,
+    portal: &Slug,
+) -> Result<Option<Timestamp>, StoreError> {
+    let first: Option<i64> = db!(conn, c => stripe_credentials::table
+        .filter(stripe_credentials::portal_id.eq(portal.as_str()))
+        .order(stripe_credentials::version.asc())
+        .select(stripe_credentials::created_at)
+        .first(c)
+        .await
+        .optional())?;
+    Ok(first.map(Timestamp::from_millis))
+}
+
 /// The sealed secret key of that version, unless it was wiped.
 ///
 /// # Errors
