@@ -38,7 +38,9 @@ pub async fn edge(
     let span = span(&request, &request_id);
     let method = request.method().clone();
     let path = request.path().to_owned();
-    request.extensions_mut().insert(RequestId(request_id.clone()));
+    request
+        .extensions_mut()
+        .insert(RequestId(request_id.clone()));
     let work = async {
         if needs_token(&path) {
             let outcome = state.authenticator.authenticate(request.headers()).await;
@@ -54,9 +56,14 @@ pub async fn edge(
     let (route, mut answer) = match outcome {
         Ok(response) => {
             let (request, response) = response.into_parts();
-            let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+            let route = request
+                .match_pattern()
+                .unwrap_or_else(|| "unmatched".to_owned());
             let response = finish(response, &path, &request_id);
-            (route, ServiceResponse::new(request, response).map_into_boxed_body())
+            (
+                route,
+                ServiceResponse::new(request, response).map_into_boxed_body(),
+            )
         }
         Err(error) => {
             log_problem(&error);
@@ -102,12 +109,10 @@ async fn run<B: MessageBody + 'static>(
 }
 
 /// Renders the problem inside a response, if there is one; keeps the headers others have set.
-fn finish(
-    response: HttpResponse<BoxBody>,
-    path: &str,
-    request_id: &str,
-) -> HttpResponse<BoxBody> {
-    let Some(failure) = response.error() else { return response };
+fn finish(response: HttpResponse<BoxBody>, path: &str, request_id: &str) -> HttpResponse<BoxBody> {
+    let Some(failure) = response.error() else {
+        return response;
+    };
     let error = as_error(failure);
     log_problem(&error);
     let mut rendered = render(&error, path, request_id);
@@ -147,7 +152,10 @@ fn complete(headers: &mut HeaderMap, request_id: &str) {
     if let Ok(value) = HeaderValue::from_str(request_id) {
         headers.insert(REQUEST_ID, value);
     }
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }

@@ -5,18 +5,19 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use actix_web::dev::ResourceDef;
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 pub mod auth;
 pub mod etag;
 pub mod extract;
-pub mod list;
 pub mod middleware;
 pub mod openapi;
 mod pages;
+pub mod paging;
 pub mod problem;
 mod service;
 pub mod v1;
@@ -80,7 +81,11 @@ pub async fn unmatched(request: HttpRequest) -> Result<HttpResponse, Problem> {
     if methods.is_empty() {
         return Err(Error::not_found().into());
     }
-    let allow = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+    let allow = methods
+        .iter()
+        .map(Method::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
     let detail = format!("This address answers {allow}.");
     let problem = Problem::from(Error::new(Code::MethodNotAllowed, detail));
     // Returned as an answer with the problem inside, so that it can carry a header.
@@ -93,7 +98,7 @@ pub async fn unmatched(request: HttpRequest) -> Result<HttpResponse, Problem> {
 
 /// The methods some route answers at this path.
 fn allowed_methods(path: &str) -> Vec<Method> {
-    static TABLE: OnceLock<Vec<(web::ResourceDefinition, Vec<Method>)>> = OnceLock::new();
+    static TABLE: OnceLock<Vec<(ResourceDef, Vec<Method>)>> = OnceLock::new();
     TABLE
         .get_or_init(openapi::route_table)
         .iter()

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use actix_web::App;
+use actix_web::dev::ResourceDef;
 use actix_web::http::Method;
-use actix_web::{App, web};
 use utoipa::openapi::header::HeaderBuilder;
-use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::path::{Operation, ParameterIn, PathItem};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{
-    Components, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr,
-    Response, ResponseBuilder, ServerBuilder, SchemaFormat, Type, ObjectBuilder,
-    tag::TagBuilder,
+    Components, ContentBuilder, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi,
+    OpenApiBuilder, Ref, RefOr, Response, ResponseBuilder, ServerBuilder, Type, tag::TagBuilder,
 };
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_actix_web::AppExt;
@@ -24,12 +24,15 @@ const BEARER: &str = "bearer";
 
 /// The document.
 pub fn document() -> OpenApi {
-    let (_, mut document) =
-        App::new().into_utoipa_app().openapi(base()).configure(routes).split_for_parts();
+    let (_, mut document) = App::new()
+        .into_utoipa_app()
+        .openapi(base())
+        .configure(routes)
+        .split_for_parts();
     add_problem_schemas(&mut document);
     for (path, item) in &mut document.paths.paths {
-        for (has_body, operation) in operations(item) {
-            complete(path, has_body, operation);
+        for operation in operations(item) {
+            complete(path, operation);
         }
     }
     document
@@ -43,7 +46,7 @@ pub fn document_text() -> String {
 }
 
 /// Every path as a pattern with the methods some route answers there.
-pub(super) fn route_table() -> Vec<(web::ResourceDefinition, Vec<Method>)> {
+pub(super) fn route_table() -> Vec<(ResourceDef, Vec<Method>)> {
     let mut document = document();
     document
         .paths
@@ -57,14 +60,21 @@ pub(super) fn route_table() -> Vec<(web::ResourceDefinition, Vec<Method>)> {
                 (item.patch.is_some(), Method::PATCH),
                 (item.delete.is_some(), Method::DELETE),
             ];
-            let methods = methods.into_iter().filter(|(there, _)| *there).map(|(_, method)| method);
-            (web::ResourceDefinition::new(path.as_str()), methods.collect())
+            let methods = methods
+                .into_iter()
+                .filter(|(there, _)| *there)
+                .map(|(_, method)| method);
+            (ResourceDef::new(path.as_str()), methods.collect())
         })
         .collect()
 }
 
 fn base() -> OpenApi {
-    let scopes = Scope::ALL.iter().map(|scope| format!("`{scope}`")).collect::<Vec<_>>().join(", ");
+    let scopes = Scope::ALL
+        .iter()
+        .map(|scope| format!("`{scope}`"))
+        .collect::<Vec<_>>()
+        .join(", ");
     let scheme = Http::builder()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("JWT")
@@ -76,7 +86,10 @@ fn base() -> OpenApi {
     let mut components = Components::new();
     components.add_security_scheme(BEARER, SecurityScheme::Http(scheme));
     let tag = |name: &str, description: &str| {
-        TagBuilder::new().name(name).description(Some(description)).build()
+        TagBuilder::new()
+            .name(name)
+            .description(Some(description))
+            .build()
     };
     OpenApiBuilder::new()
         .info(
@@ -106,45 +119,63 @@ fn base() -> OpenApi {
 
 fn add_problem_schemas(document: &mut OpenApi) {
     let components = document.components.get_or_insert_with(Components::new);
-    components.schemas.insert("Problem".to_owned(), ProblemBody::schema());
+    components
+        .schemas
+        .insert("Problem".to_owned(), ProblemBody::schema());
     let mut referenced = Vec::new();
     ProblemBody::schemas(&mut referenced);
     components.schemas.extend(referenced);
-    components.schemas.insert(ProblemField::name().into_owned(), ProblemField::schema());
-    components.schemas.insert(ProblemStripe::name().into_owned(), ProblemStripe::schema());
+    components
+        .schemas
+        .insert(ProblemField::name().into_owned(), ProblemField::schema());
+    components
+        .schemas
+        .insert(ProblemStripe::name().into_owned(), ProblemStripe::schema());
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = (bool, &mut Operation)> {
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [
-        (false, item.get.as_mut()),
-        (true, item.put.as_mut()),
-        (true, item.post.as_mut()),
-        (true, item.patch.as_mut()),
-        (false, item.delete.as_mut()),
+        &mut item.get,
+        &mut item.put,
+        &mut item.post,
+        &mut item.patch,
+        &mut item.delete,
     ]
     .into_iter()
-    .filter_map(|(writes, operation)| operation.map(|operation| (writes, operation)))
+    .filter_map(Option::as_mut)
 }
 
 /// Adds the answers that follow from what kind of operation it is, gives every error its body, and
 /// every answer its request id.
-fn complete(path: &str, _writes: bool, operation: &mut Operation) {
+fn complete(path: &str, operation: &mut Operation) {
     let has_body = operation.request_body.is_some();
     let authenticated = operation.security.is_some();
-    let has_query = operation.parameters.iter().flatten().any(|parameter| {
-        matches!(parameter.parameter_in, utoipa::openapi::path::ParameterIn::Query)
-    });
-    let has_conditions = operation.parameters.iter().flatten().any(|parameter| {
-        matches!(parameter.parameter_in, utoipa::openapi::path::ParameterIn::Header)
-    });
+    let has_parameter = |place: &ParameterIn| {
+        operation
+            .parameters
+            .iter()
+            .flatten()
+            .any(|parameter| match parameter {
+                RefOr::T(parameter) => parameter.parameter_in == *place,
+                RefOr::Ref(_) => false,
+            })
+    };
+    let has_query = has_parameter(&ParameterIn::Query);
+    let has_conditions = has_parameter(&ParameterIn::Header);
     let mut common: Vec<(&str, &str)> = Vec::new();
     if has_body || has_query || has_conditions {
         common.push(("400", "The request cannot be read"));
     }
     if authenticated {
         common.push(("401", "No token, or none that is valid"));
-        common.push(("403", "The token lacks the scope, or is bound to one organization"));
-        common.push(("503", "The service or Stripe is not available now; nothing was changed"));
+        common.push((
+            "403",
+            "The token lacks the scope, or is bound to one organization",
+        ));
+        common.push((
+            "503",
+            "The service or Stripe is not available now; nothing was changed",
+        ));
     }
     if path.contains("{portal}") {
         common.push(("404", "Nothing of that name exists for this caller"));
@@ -152,7 +183,10 @@ fn complete(path: &str, _writes: bool, operation: &mut Operation) {
     if has_body {
         common.push(("408", "The body took too long to arrive"));
         common.push(("413", "The body is too large"));
-        common.push(("503", "The service or Stripe is not available now; nothing was changed"));
+        common.push((
+            "503",
+            "The service or Stripe is not available now; nothing was changed",
+        ));
         if authenticated {
             common.push(("415", "The content type is not supported"));
         }
@@ -163,51 +197,53 @@ fn complete(path: &str, _writes: bool, operation: &mut Operation) {
     common.push(("500", "A bug of this service"));
     let responses = &mut operation.responses.responses;
     for (status, description) in common {
-        responses.entry(status.to_owned()).or_insert_with(|| {
-            RefOr::T(ResponseBuilder::new().description(description).build())
-        });
+        responses
+            .entry(status.to_owned())
+            .or_insert_with(|| RefOr::T(ResponseBuilder::new().description(description).build()));
     }
     let retryable: BTreeSet<&str> = BTreeSet::from(["429", "503"]);
     for (status, response) in responses.iter_mut() {
-        let RefOr::T(response) = response else { continue };
+        let RefOr::T(response) = response else {
+            continue;
+        };
         describe_headers(status, &retryable, response);
         if status.starts_with(['4', '5']) && response.content.is_empty() {
             let content = ContentBuilder::new()
                 .schema(Some(Ref::from_schema_name("Problem")))
                 .build();
-            response.content.insert(PROBLEM_JSON.to_owned(), content);
+            response
+                .content
+                .insert(PROBLEM_JSON.to_owned(), content.into());
         }
     }
-    responses.sort_keys();
 }
 
 fn describe_headers(status: &str, retryable: &BTreeSet<&str>, response: &mut Response) {
     let text = |description: &str| {
         HeaderBuilder::new()
-            .schema(ObjectBuilder::new().schema_type(Type::String).build())
+            .schema(Some(ObjectBuilder::new().schema_type(Type::String).build()))
             .description(Some(description))
             .build()
     };
     response.headers.insert(
         "X-Request-Id".to_owned(),
-        text("The caller's, if it sent a valid one; finds this request in the log."),
+        text("The caller's, if it sent a valid one; finds this request in the log.").into(),
     );
     if retryable.contains(status) {
         let seconds = HeaderBuilder::new()
-            .schema(
-                ObjectBuilder::new()
-                    .schema_type(Type::Integer)
-                    .format(Some(SchemaFormat::Custom("int32".to_owned())))
-                    .build(),
-            )
+            .schema(Some(
+                ObjectBuilder::new().schema_type(Type::Integer).build(),
+            ))
             .description(Some("Seconds to wait."))
             .build();
-        response.headers.insert("Retry-After".to_owned(), seconds);
+        response
+            .headers
+            .insert("Retry-After".to_owned(), seconds.into());
     }
     if status == "401" {
         response.headers.insert(
             "WWW-Authenticate".to_owned(),
-            text("How to authenticate (RFC 6750)."),
+            text("How to authenticate (RFC 6750).").into(),
         );
     }
 }

@@ -52,7 +52,10 @@ pub(super) fn docs_file(name: &str) -> Option<(String, Vec<u8>)> {
 
 /// The page of a code.
 pub(super) fn problem(code: &str) -> Option<String> {
-    let code = Code::ALL.iter().copied().find(|known| known.as_str() == code)?;
+    let code = Code::ALL
+        .iter()
+        .copied()
+        .find(|known| known.as_str() == code)?;
     let description = describe(code);
     let section = section(code)?;
     let mut text = String::new();
@@ -98,7 +101,11 @@ mod tests {
     fn every_code_has_a_page_and_every_page_a_code() {
         for code in Code::ALL {
             let page = problem(code.as_str());
-            assert!(page.is_some_and(|page| page.len() > 200), "{}", code.as_str());
+            assert!(
+                page.is_some_and(|page| page.len() > 200),
+                "{}",
+                code.as_str()
+            );
         }
         let documented = PROBLEMS.matches("\n## ").count();
         assert_eq!(documented, Code::ALL.len());
@@ -106,8 +113,16 @@ mod tests {
 
     #[test]
     fn the_reference_finds_its_files() {
-        for name in ["init.js", "swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"] {
-            assert!(docs_file(name).is_some_and(|(_, bytes)| !bytes.is_empty()), "{name}");
+        for name in [
+            "init.js",
+            "swagger-ui.css",
+            "swagger-ui-bundle.js",
+            "favicon-32x32.png",
+        ] {
+            assert!(
+                docs_file(name).is_some_and(|(_, bytes)| !bytes.is_empty()),
+                "{name}"
+            );
             assert!(DOCS.contains(&format!("/docs/{name}")), "{name}");
         }
         assert!(docs_file("index.html").is_none());

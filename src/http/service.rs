@@ -7,8 +7,9 @@ use actix_web::{HttpResponse, get};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::openapi::document_text;
 use super::problem::Problem;
-use super::{State, openapi, pages};
+use super::{State, pages};
 use crate::domain::error::Error;
 
 /// The process runs.
@@ -39,7 +40,10 @@ pub(super) struct Readiness {
 )]
 #[get("/healthz")]
 pub(super) async fn healthz() -> HttpResponse {
-    HttpResponse::Ok().json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") })
+    HttpResponse::Ok().json(Health {
+        status: "ok",
+        version: env!("CARGO_PKG_VERSION"),
+    })
 }
 
 /// Can the service do its work
@@ -57,7 +61,10 @@ pub(super) async fn healthz() -> HttpResponse {
 #[get("/readyz")]
 pub(super) async fn readyz(state: Data<State>) -> Result<HttpResponse, Problem> {
     state.app.ping().await?;
-    Ok(HttpResponse::Ok().json(Readiness { status: "ready", database: state.app.engine() }))
+    Ok(HttpResponse::Ok().json(Readiness {
+        status: "ready",
+        database: state.app.engine(),
+    }))
 }
 
 /// Metrics
@@ -86,8 +93,10 @@ pub(super) async fn metrics(state: Data<State>) -> HttpResponse {
 #[get("/openapi.json")]
 pub(super) async fn openapi() -> HttpResponse {
     static DOCUMENT: OnceLock<String> = OnceLock::new();
-    let text = DOCUMENT.get_or_init(openapi::document_text);
-    HttpResponse::Ok().content_type("application/json").body(text.as_str())
+    let text = DOCUMENT.get_or_init(document_text);
+    HttpResponse::Ok()
+        .content_type("application/json")
+        .body(text.as_str())
 }
 
 /// The API reference
@@ -98,7 +107,9 @@ pub(super) async fn openapi() -> HttpResponse {
 )]
 #[get("/docs")]
 pub(super) async fn docs() -> HttpResponse {
-    HttpResponse::Ok().content_type("text/html; charset=utf-8").body(pages::DOCS)
+    HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .body(pages::DOCS)
 }
 
 /// A file of the API reference
@@ -133,5 +144,7 @@ pub(super) async fn docs_file(file: Path<String>) -> Result<HttpResponse, Proble
 #[get("/problems/{code}")]
 pub(super) async fn problem_page(code: Path<String>) -> Result<HttpResponse, Problem> {
     let page = pages::problem(&code).ok_or_else(Error::not_found)?;
-    Ok(HttpResponse::Ok().content_type("text/html; charset=utf-8").body(page))
+    Ok(HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .body(page))
 }

@@ -12,7 +12,7 @@ use crate::domain::audit::Entry;
 use crate::http::State;
 use crate::http::auth::{PortalClaim, required};
 use crate::http::extract::{InPortal, Query};
-use crate::http::list::{self, ListParams};
+use crate::http::paging::{self, ListParams};
 use crate::http::problem::Problem;
 
 /// Who did what. Each entry holds the hash of the one before, so that a changed, missing or moved
@@ -81,7 +81,10 @@ impl From<(Entry, String)> for AuditEntryBody {
             id: entry.id,
             seq: entry.seq,
             at: entry.at.to_rfc3339(),
-            actor: ActorBody { subject: entry.actor.subject, issuer: entry.actor.issuer },
+            actor: ActorBody {
+                subject: entry.actor.subject,
+                issuer: entry.actor.issuer,
+            },
             action: entry.action,
             subject: entry.subject,
             request_id: entry.request_id,
@@ -116,16 +119,24 @@ pub async fn list(
     let list = format!("audit-log/{}", at.portal);
     let before: Option<i64> = params.0.position(&state.cursors, &list)?;
     let operator = at.caller.portal == PortalClaim::All;
-    let page = state.app.audit_log(&at.portal, operator, before, limit).await?;
+    let page = state
+        .app
+        .audit_log(&at.portal, operator, before, limit)
+        .await?;
     let next_cursor = page
         .items
         .last()
         .filter(|_| page.has_more)
-        .map(|(last, _)| list::cursor(&state.cursors, &list, last.seq));
+        .map(|(last, _)| paging::cursor(&state.cursors, &list, last.seq));
     let body = AuditPage {
         data: page.items.into_iter().map(AuditEntryBody::from).collect(),
         has_more: page.has_more,
         next_cursor,
     };
-    Ok(list::answer(&request, &params.0, body.next_cursor.as_deref(), &body))
+    Ok(paging::answer(
+        &request,
+        &params.0,
+        body.next_cursor.as_deref(),
+        &body,
+    ))
 }

@@ -167,13 +167,21 @@ impl From<&CredentialsView> for CredentialsBody {
             id: current.id.clone(),
             version: current.version,
             mode: current.mode.as_str(),
-            publishable_key: KeyBody { kind: "publishable", last_four, fingerprint: None },
+            publishable_key: KeyBody {
+                kind: "publishable",
+                last_four,
+                fingerprint: None,
+            },
             secret_key: KeyBody {
                 kind: current.secret_kind.as_str(),
                 last_four: current.secret_last_four.clone(),
                 fingerprint: Some(current.secret_fingerprint.clone()),
             },
-            webhook_secrets: view.webhook_secrets.iter().map(WebhookSecretBody::from).collect(),
+            webhook_secrets: view
+                .webhook_secrets
+                .iter()
+                .map(WebhookSecretBody::from)
+                .collect(),
             verification: VerificationBody {
                 accepted: verification.accepted,
                 missing_permissions: verification.missing_permissions.clone(),
@@ -249,12 +257,17 @@ pub async fn put(
     let input = CredentialsInput::parse(
         body.0.publishable_key.expose_secret(),
         body.0.secret_key.expose_secret(),
-        body.0.webhook_secret.as_ref().map(ExposeSecret::expose_secret),
+        body.0
+            .webhook_secret
+            .as_ref()
+            .map(ExposeSecret::expose_secret),
         body.0.confirm_account_change,
     )?;
     let context = context(&request, &at.caller);
-    let (view, created) =
-        state.app.put_credentials(&context, &at.portal, input, &conditions.0).await?;
+    let (view, created) = state
+        .app
+        .put_credentials(&context, &at.portal, input, &conditions.0)
+        .await?;
     let body = CredentialsBody::from(&view);
     Ok(stored(created, &tag(&view, &body), &body))
 }
@@ -335,6 +348,9 @@ pub async fn delete(
 ) -> Result<HttpResponse, Problem> {
     at.caller.require_unbound()?;
     let context = context(&request, &at.caller);
-    state.app.delete_credentials(&context, &at.portal, &conditions.0).await?;
+    state
+        .app
+        .delete_credentials(&context, &at.portal, &conditions.0)
+        .await?;
     Ok(HttpResponse::NoContent().finish())
 }

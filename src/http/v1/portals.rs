@@ -17,7 +17,7 @@ use crate::http::State;
 use crate::http::auth::{Authorized, PortalClaim, required};
 use crate::http::etag::{Preconditions, stored};
 use crate::http::extract::{InPortal, Json, MergePatch, Query, context, present};
-use crate::http::list::{self, ListParams};
+use crate::http::paging::{self, ListParams};
 use crate::http::problem::Problem;
 
 /// A developer portal: the tenant everything else belongs to.
@@ -67,7 +67,7 @@ pub struct PortalPut {
     title: String,
     /// The caller's own keys and values: at most 50, of 40 and 500 characters.
     #[serde(default)]
-    #[schema(max_properties = 50, required = false)]
+    #[schema(required = false)]
     metadata: BTreeMap<String, String>,
 }
 
@@ -131,8 +131,10 @@ pub async fn put(
         return Err(Error::fields(errors).into());
     }
     let context = context(&request, &at.caller);
-    let (portal, created) =
-        state.app.put_portal(&context, &at.portal, input, &conditions.0).await?;
+    let (portal, created) = state
+        .app
+        .put_portal(&context, &at.portal, input, &conditions.0)
+        .await?;
     let tag = portal.tag();
     Ok(stored(created, &tag, &PortalBody::from(portal)))
 }
@@ -188,14 +190,23 @@ pub async fn list(
     let after = position.map(|(at, id)| (Timestamp::from_millis(at), id));
     let page = state.app.portals(only.as_ref(), after, limit).await?;
     let next_cursor = page.items.last().filter(|_| page.has_more).map(|last| {
-        list::cursor(&state.cursors, LIST, (last.created_at.as_millis(), last.id.as_str()))
+        paging::cursor(
+            &state.cursors,
+            LIST,
+            (last.created_at.as_millis(), last.id.as_str()),
+        )
     });
     let body = PortalPage {
         data: page.items.into_iter().map(PortalBody::from).collect(),
         has_more: page.has_more,
         next_cursor,
     };
-    Ok(list::answer(&request, &params.0, body.next_cursor.as_deref(), &body))
+    Ok(paging::answer(
+        &request,
+        &params.0,
+        body.next_cursor.as_deref(),
+        &body,
+    ))
 }
 
 /// Change a portal
@@ -227,21 +238,27 @@ pub async fn patch(
     at.caller.require_unbound()?;
     let change = change(body.0)?;
     let context = context(&request, &at.caller);
-    let portal = state.app.patch_portal(&context, &at.portal, change, &conditions.0).await?;
+    let portal = state
+        .app
+        .patch_portal(&context, &at.portal, change, &conditions.0)
+        .await?;
     let tag = portal.tag();
     Ok(stored(false, &tag, &PortalBody::from(portal)))
 }
 
-fn change(patch: PortalPatch) -> Result<PortalChange, Error> {
+fn change(input: PortalPatch) -> Result<PortalChange, Error> {
     let mut errors = Vec::new();
-    let title =
-        patch.title.map(|title| text::line("/title", &title, TITLE_MAX_CHARS, &mut errors));
-    let metadata = patch.metadata.map(|pairs| match pairs {
+    let title = input
+        .title
+        .map(|title| text::line("/title", &title, TITLE_MAX_CHARS, &mut errors));
+    let metadata = input.metadata.map(|pairs| match pairs {
         None => MetadataChange::Clear,
         Some(pairs) => MetadataChange::Merge(pairs.into_iter().collect()),
     });
     if let Some(MetadataChange::Merge(pairs)) = &metadata {
-        let set = pairs.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?)));
+        let set = pairs
+            .iter()
+            .filter_map(|(key, value)| Some((key.clone(), value.clone()?)));
         text::metadata("/metadata", set.collect(), &mut errors);
     }
     if errors.is_empty() {
@@ -274,6 +291,9 @@ pub async fn delete(
 ) -> Result<HttpResponse, Problem> {
     at.caller.require_unbound()?;
     let context = context(&request, &at.caller);
-    state.app.delete_portal(&context, &at.portal, &conditions.0).await?;
+    state
+        .app
+        .delete_portal(&context, &at.portal, &conditions.0)
+        .await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -246,11 +246,17 @@ impl TryFrom<SettingsBody> for ModuleSettings {
 impl From<&ModuleView> for StripeModuleBody {
     fn from(view: &ModuleView) -> Self {
         let defaults = ModuleSettings::default();
-        let settings = view.module.as_ref().map_or(&defaults, |module| &module.settings);
+        let settings = view
+            .module
+            .as_ref()
+            .map_or(&defaults, |module| &module.settings);
         Self {
             enabled: view.module.as_ref().is_some_and(|module| module.enabled),
             status: view.status.as_str(),
-            mode: view.credentials.as_ref().map(|credentials| credentials.mode.as_str()),
+            mode: view
+                .credentials
+                .as_ref()
+                .map(|credentials| credentials.mode.as_str()),
             account: view.credentials.as_ref().map(AccountBody::from),
             settings: SettingsBody::from(settings),
             checks: view.checks.iter().map(CheckBody::from).collect(),
@@ -346,7 +352,13 @@ pub async fn put(
     let context = context(&request, &at.caller);
     let (view, created) = state
         .app
-        .put_module(&context, &at.portal, body.0.enabled, &settings, &conditions.0)
+        .put_module(
+            &context,
+            &at.portal,
+            body.0.enabled,
+            &settings,
+            &conditions.0,
+        )
         .await?;
     let version = view.tag().unwrap_or_default();
     let body = StripeModuleBody::from(&view);
@@ -439,8 +451,10 @@ pub async fn register_webhook_endpoint(
 ) -> Result<HttpResponse, Problem> {
     at.caller.require_unbound()?;
     let context = context(&request, &at.caller);
-    let (endpoint, created) =
-        state.app.register_webhook_endpoint(&context, &at.portal, body.0.rotate).await?;
+    let (endpoint, created) = state
+        .app
+        .register_webhook_endpoint(&context, &at.portal, body.0.rotate)
+        .await?;
     let body = WebhookEndpointBody::from(endpoint);
     Ok(if created {
         HttpResponse::Created().json(body)

@@ -49,15 +49,24 @@ impl ListParams {
         cursors: &Signer,
         list: &str,
     ) -> Result<Option<P>, Error> {
-        let Some(cursor) = &self.cursor else { return Ok(None) };
+        let Some(cursor) = &self.cursor else {
+            return Ok(None);
+        };
         let bytes = cursors.verify(cursor).ok_or_else(invalid_cursor)?;
         let signed: Signed<P> = serde_json::from_slice(&bytes).map_err(|_| invalid_cursor())?;
-        if signed.list == list { Ok(Some(signed.position)) } else { Err(invalid_cursor()) }
+        if signed.list == list {
+            Ok(Some(signed.position))
+        } else {
+            Err(invalid_cursor())
+        }
     }
 }
 
 fn invalid_cursor() -> Error {
-    Error::new(Code::InvalidCursor, "The cursor was not issued for this list.")
+    Error::new(
+        Code::InvalidCursor,
+        "The cursor was not issued for this list.",
+    )
 }
 
 #[derive(Serialize, Deserialize)]
@@ -70,7 +79,10 @@ struct Signed<P> {
 
 /// The cursor that goes on behind `position` in this list.
 pub fn cursor<P: Serialize>(cursors: &Signer, list: &str, position: P) -> String {
-    let signed = Signed { list: list.to_owned(), position };
+    let signed = Signed {
+        list: list.to_owned(),
+        position,
+    };
     cursors.sign(&serde_json::to_vec(&signed).unwrap_or_default())
 }
 
@@ -83,7 +95,10 @@ pub fn answer<T: Serialize>(
 ) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     if let Some(next) = next_cursor {
-        let limit = params.limit.map(|limit| format!("limit={limit}&")).unwrap_or_default();
+        let limit = params
+            .limit
+            .map(|limit| format!("limit={limit}&"))
+            .unwrap_or_default();
         let link = format!("<{}?{limit}cursor={next}>; rel=\"next\"", request.path());
         response.insert_header((header::LINK, link));
     }
