@@ -9,6 +9,15 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`server`] | composition root: the same for production and for tests |
+//! | [`config`] | every setting, typed and explained |
+//! | [`http`] | routes, OpenAPI, authentication, problems |
+//! | [`app`] | use cases: the only place where `store` and `stripe` meet |
+//! | [`domain`] | pure rules: no I/O, no serde, no SQL |
+//! | [`stripe`] | the port to Stripe |
+//! | [`store`] | SQLite and PostgreSQL behind one code path |
+//! | [`worker`] | background loops |
+//! | [`clock`], [`ids`], [`secret`], [`telemetry`] | small tools of the house |
 
 pub mod app;
 pub mod clock;
@@ -20,3 +29,5 @@ pub mod secret;
 pub mod server;
 pub mod store;
 pub mod stripe;
+pub mod telemetry;
+pub mod worker;

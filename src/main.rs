@@ -6,8 +6,13 @@ use std::process::ExitCode;
 
 use actix_web::rt::System;
 use clap::{Args, Parser, Subcommand};
+use portal_billing::clock::Clock;
 use portal_billing::config::{Config, Sources};
-use portal_billing::server::{self, Direction, TokenArguments};
+use portal_billing::http::openapi;
+use portal_billing::ids::Ids;
+use portal_billing::server::{self, Direction, Server, TokenArguments};
+use portal_billing::telemetry;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Paid plans over Stripe for any API developer portal.
 #[derive(Parser)]
@@ -31,6 +36,8 @@ struct SourceArguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run the service until it is told to stop.
+    Serve,
     /// Apply the database migrations that are pending.
     Migrate {
         /// Change nothing; fail when migrations are pending.
@@ -40,6 +47,14 @@ enum Command {
         #[arg(long, conflicts_with = "check")]
         undo_last: bool,
     },
+    /// Print the API's description (OpenAPI 3.1).
+    Openapi {
+        /// Compare with this file instead, and fail when it differs.
+        #[arg(long, value_name = "FILE")]
+        check: Option<PathBuf>,
+    },
+    /// Wrap every portal's data key under the current master key; the service may go on running.
+    RotateKeys,
     /// Make a token for an operator or a developer.
     Token(TokenCommand),
     /// Check the configuration and name every problem.
@@ -112,6 +127,7 @@ fn run(arguments: Arguments) -> Result<String, Box<dyn std::error::Error>> {
                 )
             })
             .map_err(Into::into),
+        Command::Serve => serve(load()?).map(|()| String::new()),
         Command::Migrate { check, undo_last } => {
             let direction = match (check, undo_last) {
                 (true, _) => Direction::Look,
@@ -122,6 +138,15 @@ fn run(arguments: Arguments) -> Result<String, Box<dyn std::error::Error>> {
             let migration = server::migrate(&config, direction);
             Ok(System::new().block_on(migration)?)
         }
+        Command::Openapi { check: None } => Ok(openapi::document_text()),
+        Command::Openapi { check: Some(file) } => {
+            if std::fs::read_to_string(&file)? == openapi::document_text() {
+                Ok(format!("{} is up to date\n", file.display()))
+            } else {
+                Err(format!("{} differs: run `make openapi`", file.display()).into())
+            }
+        }
+        Command::RotateKeys => rotate_keys(&load()?),
         Command::Token(command) => {
             let arguments = TokenArguments {
                 subject: command.subject,
@@ -137,4 +162,37 @@ fn run(arguments: Arguments) -> Result<String, Box<dyn std::error::Error>> {
             Ok(format!("{token}\n"))
         }
     }
+}
+
+type Failure = Box<dyn std::error::Error>;
+
+fn serve(config: Config) -> Result<(), Failure> {
+    telemetry::start_logging(&config.log, io::stderr);
+    System::new().block_on(async {
+        let clock = Clock::machine();
+        let server = Server::build(config, clock.clone(), Ids::random(clock)).await?;
+        tracing::info!(address = %server.address(), version = env!("CARGO_PKG_VERSION"), "listening");
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        server
+            .run_until(async move {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+            })
+            .await?;
+        Ok(())
+    })
+}
+
+fn rotate_keys(config: &Config) -> Result<String, Failure> {
+    telemetry::start_logging(&config.log, io::stderr);
+    let clock = Clock::machine();
+    let app = server::app(config, &clock, &Ids::random(clock.clone()))?;
+    let rotated = System::new().block_on(app.rotate_master_key())?;
+    Ok(format!(
+        "{} data keys wrapped anew, {} taken care of by others\n",
+        rotated.rewrapped, rotated.skipped
+    ))
 }

@@ -17,7 +17,7 @@ use crate::ids::Kind;
 use crate::store::credentials::SecretOrigin;
 use crate::store::stripe_objects::SUBSCRIPTION;
 use crate::store::{self, Conn, StoreError};
-use crate::stripe::{Account, Outcome, PublishableKeyCheck, SameAccount};
+use crate::stripe::{Account, ClockReading, Outcome, PublishableKeyCheck, SameAccount};
 
 /// How long a superseded key or signing secret stays usable, so that what began with it can end
 /// with it: longer than the 23 hours after which an operation lists before it posts.
@@ -452,10 +452,7 @@ impl App {
             charges_enabled: account.charges_enabled.unwrap_or(true),
             country: account.country.clone(),
             default_currency: account.default_currency.clone(),
-            clock_skew_ms: self
-                .stripe
-                .clock_reading()
-                .map(|reading| reading.ahead_millis()),
+            clock_skew_ms: self.stripe.clock_reading().map(ClockReading::ahead_millis),
         };
         Ok(Verdict {
             account,

@@ -84,10 +84,8 @@ impl App {
             .store
             .write(async |conn| self.plan(conn, portal).await)
             .await?;
-        if !rotate {
-            if let Some(endpoint) = self.still_good(context, portal, &plan).await? {
-                return Ok((endpoint, false));
-            }
+        if !rotate && let Some(endpoint) = self.still_good(context, portal, &plan).await? {
+            return Ok((endpoint, false));
         }
         if plan.attempt.lists_first {
             self.remove_strays(portal, &plan).await?;
@@ -107,15 +105,13 @@ impl App {
         let endpoint = self
             .store_registered(context, portal, &plan, &created)
             .await?;
-        if let Some(old) = plan
+        let old = plan
             .registered
             .as_ref()
-            .and_then(|old| old.endpoint_id.as_deref())
-        {
-            if endpoint.endpoint_id.as_deref() != Some(old) {
-                // Best effort: a stray is found by its metadata the next time.
-                let _removed = self.delete_at_stripe(&plan.key, old).await;
-            }
+            .and_then(|old| old.endpoint_id.as_deref());
+        if let Some(old) = old.filter(|old| endpoint.endpoint_id.as_deref() != Some(*old)) {
+            // Best effort: a stray is found by its metadata the next time.
+            let _removed = self.delete_at_stripe(&plan.key, old).await;
         }
         Ok((endpoint, true))
     }

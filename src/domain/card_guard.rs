@@ -48,13 +48,12 @@ fn digit_groups(text: &str) -> Vec<Vec<&str>> {
     for word in text.split([' ', '-', '.', '\u{a0}']) {
         // Other punctuation inside a word ends a sequence: what stands beyond it is another number.
         for (place, part) in word.split(|c: char| !in_word(c)).enumerate() {
-            if place > 0 || part.is_empty() || !part.bytes().all(|byte| byte.is_ascii_digit()) {
+            let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+            if place > 0 || !digits {
                 sequences.push(Vec::new());
             }
-            if !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()) {
-                if let Some(sequence) = sequences.last_mut() {
-                    sequence.push(part);
-                }
+            if let (true, Some(sequence)) = (digits, sequences.last_mut()) {
+                sequence.push(part);
             }
         }
     }

@@ -471,6 +471,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one row per kind of refusal")]
     fn refusals_point_at_the_place() {
         let cases = [
             (

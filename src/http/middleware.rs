@@ -139,11 +139,10 @@ fn as_error(error: &actix_web::Error) -> Error {
 
 fn log_problem(error: &Error) {
     let code = error.code();
-    match code {
-        Code::Internal => {
-            tracing::error!(code = code.as_str(), cause = error.log_text(), "problem");
-        }
-        _ => tracing::info!(code = code.as_str(), cause = error.log_text(), "problem"),
+    if code == Code::Internal {
+        tracing::error!(code = code.as_str(), cause = error.log_text(), "problem");
+    } else {
+        tracing::info!(code = code.as_str(), cause = error.log_text(), "problem");
     }
 }
 

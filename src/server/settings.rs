@@ -10,6 +10,7 @@ use crate::http::auth::{
 };
 use crate::secret::MasterKeys;
 use crate::store::{Engine, StoreSettings};
+use crate::stripe::StripeSettings;
 
 /// Longer than any key set takes, shorter than a caller waits.
 const KEY_FETCH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -86,4 +87,15 @@ fn trusted(issuer: &config::Issuer) -> Option<TrustedIssuer> {
         keys,
         algorithms: issuer.algorithms.iter().copied().map(algorithm).collect(),
     })
+}
+
+/// How Stripe is called, as configured.
+pub(super) fn stripe_settings(config: &Config) -> StripeSettings {
+    StripeSettings {
+        base_url: config.stripe.base_url.clone(),
+        connect_timeout: Duration::from_millis(config.stripe.connect_timeout_ms.into()),
+        request_timeout: Duration::from_millis(config.stripe.request_timeout_ms.into()),
+        max_response_bytes: config.stripe.max_response_bytes,
+        ..StripeSettings::default()
+    }
 }

@@ -108,7 +108,7 @@ impl From<(Entry, String)> for AuditEntryBody {
     security(("bearer" = ["audit:read"])),
 )]
 #[get("/v1/portals/{portal}/audit-log")]
-pub async fn list(
+pub(crate) async fn list(
     at: InPortal<required::AuditRead>,
     state: Data<State>,
     request: HttpRequest,

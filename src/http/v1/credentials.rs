@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::{PortalPath, ReadConditions, WriteConditions};
 use crate::app::credentials::{CredentialsInput, CredentialsView};
+use crate::clock::Timestamp;
 use crate::domain::credentials::{Credentials, WebhookSecretView};
 use crate::http::State;
 use crate::http::auth::required;
@@ -206,7 +207,7 @@ impl From<&WebhookSecretView> for WebhookSecretBody {
             fingerprint: view.fingerprint.clone(),
             webhook_endpoint: view.endpoint_id.clone(),
             created_at: view.created_at.to_rfc3339(),
-            expires_at: view.expires_at.map(|at| at.to_rfc3339()),
+            expires_at: view.expires_at.map(Timestamp::to_rfc3339),
         }
     }
 }
@@ -216,7 +217,7 @@ impl From<&Credentials> for CredentialsVersion {
         Self {
             version: credentials.version,
             created_at: credentials.created_at.to_rfc3339(),
-            usable_until: credentials.retire_at.map(|at| at.to_rfc3339()),
+            usable_until: credentials.retire_at.map(Timestamp::to_rfc3339),
         }
     }
 }
@@ -246,7 +247,7 @@ fn tag(view: &CredentialsView, body: &CredentialsBody) -> String {
     security(("bearer" = ["credentials:write"])),
 )]
 #[put("/v1/portals/{portal}/modules/stripe/credentials")]
-pub async fn put(
+pub(crate) async fn put(
     at: InPortal<required::CredentialsWrite>,
     state: Data<State>,
     request: HttpRequest,
@@ -286,7 +287,7 @@ pub async fn put(
     security(("bearer" = ["modules:read"])),
 )]
 #[get("/v1/portals/{portal}/modules/stripe/credentials")]
-pub async fn get(
+pub(crate) async fn get(
     at: InPortal<required::ModulesRead>,
     state: Data<State>,
     conditions: Preconditions,
@@ -313,7 +314,7 @@ pub async fn get(
     security(("bearer" = ["credentials:write"])),
 )]
 #[post("/v1/portals/{portal}/modules/stripe/credentials/verify")]
-pub async fn verify(
+pub(crate) async fn verify(
     at: InPortal<required::CredentialsWrite>,
     state: Data<State>,
     request: HttpRequest,
@@ -340,7 +341,7 @@ pub async fn verify(
     security(("bearer" = ["credentials:write"])),
 )]
 #[delete("/v1/portals/{portal}/modules/stripe/credentials")]
-pub async fn delete(
+pub(crate) async fn delete(
     at: InPortal<required::CredentialsWrite>,
     state: Data<State>,
     request: HttpRequest,

@@ -43,7 +43,7 @@ pub struct DeliveryReceived {
     ),
 )]
 #[post("/v1/hooks/stripe/{hook}")]
-pub async fn receive(
+pub(crate) async fn receive(
     state: Data<State>,
     hook: Path<String>,
     request: HttpRequest,

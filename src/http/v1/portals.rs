@@ -83,6 +83,10 @@ pub struct PortalPatch {
     /// Keys to set, or to remove with `null`; `null` for all of it removes every key.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<BTreeMap<String, Option<String>>>)]
+    #[expect(
+        clippy::option_option,
+        reason = "absent, null and a value are three things"
+    )]
     metadata: Option<Option<BTreeMap<String, Option<String>>>>,
 }
 
@@ -114,7 +118,7 @@ pub struct PortalPage {
     security(("bearer" = ["portals:write"])),
 )]
 #[put("/v1/portals/{portal}")]
-pub async fn put(
+pub(crate) async fn put(
     at: InPortal<required::PortalsWrite>,
     state: Data<State>,
     request: HttpRequest,
@@ -151,7 +155,7 @@ pub async fn put(
     security(("bearer" = ["portals:read"])),
 )]
 #[get("/v1/portals/{portal}")]
-pub async fn get(
+pub(crate) async fn get(
     at: InPortal<required::PortalsRead>,
     state: Data<State>,
     conditions: Preconditions,
@@ -173,7 +177,7 @@ pub async fn get(
     security(("bearer" = ["portals:read"])),
 )]
 #[get("/v1/portals")]
-pub async fn list(
+pub(crate) async fn list(
     caller: Authorized<required::PortalsRead>,
     state: Data<State>,
     request: HttpRequest,
@@ -228,7 +232,7 @@ pub async fn list(
     security(("bearer" = ["portals:write"])),
 )]
 #[patch("/v1/portals/{portal}")]
-pub async fn patch(
+pub(crate) async fn patch(
     at: InPortal<required::PortalsWrite>,
     state: Data<State>,
     request: HttpRequest,
@@ -283,7 +287,7 @@ fn change(input: PortalPatch) -> Result<PortalChange, Error> {
     security(("bearer" = ["portals:write"])),
 )]
 #[delete("/v1/portals/{portal}")]
-pub async fn delete(
+pub(crate) async fn delete(
     at: InPortal<required::PortalsWrite>,
     state: Data<State>,
     request: HttpRequest,

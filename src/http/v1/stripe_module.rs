@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use super::{PortalPath, ReadConditions, WriteConditions};
 use crate::app::modules::ModuleView;
+use crate::clock::Timestamp;
 use crate::domain::credentials::{Credentials, WebhookEndpoint};
 use crate::domain::error::{Error, FieldCode, FieldError};
 use crate::domain::readiness::Check;
@@ -60,7 +61,6 @@ pub struct StripeModuleBody {
 /// The module's state in one word.
 #[derive(ToSchema)]
 #[schema(as = ModuleStatus, rename_all = "snake_case")]
-#[expect(dead_code, reason = "documents the values of a string")]
 pub enum ModuleStatusName {
     /// Not enabled.
     Disabled,
@@ -75,7 +75,6 @@ pub enum ModuleStatusName {
 /// One of Stripe's two worlds.
 #[derive(ToSchema)]
 #[schema(as = Mode, rename_all = "snake_case")]
-#[expect(dead_code, reason = "documents the values of a string")]
 pub enum ModeName {
     /// No money moves.
     Test,
@@ -86,7 +85,6 @@ pub enum ModeName {
 /// How a check stands.
 #[derive(ToSchema)]
 #[schema(as = CheckStatus, rename_all = "snake_case")]
-#[expect(dead_code, reason = "documents the values of a string")]
 pub enum CheckStatusName {
     /// It holds.
     Pass,
@@ -313,7 +311,7 @@ pub struct StripeModulePut {
     security(("bearer" = ["modules:read"])),
 )]
 #[get("/v1/portals/{portal}/modules/stripe")]
-pub async fn get(
+pub(crate) async fn get(
     at: InPortal<required::ModulesRead>,
     state: Data<State>,
     conditions: Preconditions,
@@ -340,7 +338,7 @@ pub async fn get(
     security(("bearer" = ["modules:write"])),
 )]
 #[put("/v1/portals/{portal}/modules/stripe")]
-pub async fn put(
+pub(crate) async fn put(
     at: InPortal<required::ModulesWrite>,
     state: Data<State>,
     request: HttpRequest,
@@ -413,7 +411,7 @@ impl From<WebhookEndpoint> for WebhookEndpointBody {
         Self {
             url: endpoint.url,
             api_version: endpoint.api_version,
-            registered_at: endpoint.registered_at.map(|at| at.to_rfc3339()),
+            registered_at: endpoint.registered_at.map(Timestamp::to_rfc3339),
             stripe: WebhookEndpointStripe {
                 account: endpoint.account_id,
                 livemode: endpoint.mode.livemode(),
@@ -443,7 +441,7 @@ impl From<WebhookEndpoint> for WebhookEndpointBody {
     security(("bearer" = ["modules:write"])),
 )]
 #[post("/v1/portals/{portal}/modules/stripe/webhook-endpoint")]
-pub async fn register_webhook_endpoint(
+pub(crate) async fn register_webhook_endpoint(
     at: InPortal<required::ModulesWrite>,
     state: Data<State>,
     request: HttpRequest,

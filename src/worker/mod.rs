@@ -1,0 +1,38 @@
+//! Background loops.
+
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::app::App;
+
+/// How often retired secrets are wiped; their overlap is a day, so minutes do not matter.
+const RETENTION_INTERVAL: Duration = Duration::from_mins(5);
+/// How often the metrics forget what they need not keep.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Wipes retired secrets, for ever. A sweep that fails is tried again at the next turn.
+pub async fn retention(app: App) {
+    let mut turns = tokio::time::interval(RETENTION_INTERVAL);
+    loop {
+        turns.tick().await;
+        match app.sweep_retired().await {
+            Ok(swept) if swept == crate::app::retention::Swept::default() => {}
+            Ok(swept) => tracing::info!(
+                credentials = swept.credentials,
+                webhook_secrets = swept.webhook_secrets,
+                "retired secrets wiped"
+            ),
+            Err(error) => tracing::warn!(cause = error.log_text(), "retention sweep failed"),
+        }
+    }
+}
+
+/// Keeps the metrics' memory bounded when nobody reads them.
+pub async fn metrics_upkeep(metrics: PrometheusHandle) {
+    let mut turns = tokio::time::interval(UPKEEP_INTERVAL);
+    loop {
+        turns.tick().await;
+        metrics.run_upkeep();
+    }
+}
