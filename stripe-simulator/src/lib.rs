@@ -1,1 +1,3 @@
 //! Stripe, offline.
+
+pub mod engine;
