@@ -19,6 +19,12 @@ const TWO_DECIMAL: &str = "usd aed afn all amd ang aoa ars aud awg azn bam bbd b
     ron rsd rub sar sbd scr sek sgd shp sle sos srd std szl thb tjs top try ttd twd tzs uah uyu uzs \
     wst xcd xcg yer zar zmw usdc btn ghs eek lvl svc vef ltl";
 
+/// Every currency that Stripe takes, in lower case.
+pub fn known() -> impl Iterator<Item = &'static str> {
+    let two = TWO_DECIMAL.split_whitespace();
+    two.chain(ZERO_DECIMAL).chain(THREE_DECIMAL)
+}
+
 /// Whether Stripe takes this currency; the code is lower case.
 pub fn is_known(code: &str) -> bool {
     ZERO_DECIMAL.contains(&code)

@@ -1,0 +1,83 @@
+//! One Stripe account in one mode: every object, clock and setting of it.
+
+use serde_json::Value;
+
+use crate::clock::{ClockMode, Clocks};
+use crate::events::{Event, RequestStamp};
+use crate::ids::Ids;
+use crate::registry;
+use crate::resources::customers::Customer;
+use crate::resources::prices::Price;
+use crate::resources::products::Product;
+use crate::store::Store;
+
+/// What admin routes can set.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) country: String,
+    pub(crate) default_currency: String,
+    pub(crate) charges_enabled: bool,
+    /// Shown on invoices and Checkout pages.
+    pub(crate) business_name: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            country: "US".to_owned(),
+            default_currency: "usd".to_owned(),
+            charges_enabled: true,
+            business_name: "Stripe Simulator".to_owned(),
+        }
+    }
+}
+
+/// One account in one mode. Requests are handled one at a time under its lock.
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) id: String,
+    pub(crate) livemode: bool,
+    pub(crate) ids: Ids,
+    pub(crate) clocks: Clocks,
+    pub(crate) settings: Settings,
+    /// Where the simulator listens, for URLs inside objects: `http://127.0.0.1:12111`.
+    pub(crate) base_url: String,
+    /// The request being handled, for events; none while due work runs by itself.
+    pub(crate) current_request: Option<RequestStamp>,
+    pub(crate) events: Store<Event>,
+
+    pub(crate) customers: Store<Customer>,
+    pub(crate) products: Store<Product>,
+    pub(crate) prices: Store<Price>,
+}
+
+impl Account {
+    pub(crate) fn new(
+        id: &str,
+        livemode: bool,
+        seed: u64,
+        clock: ClockMode,
+        base_url: &str,
+    ) -> Self {
+        // The two modes of an account must not give the same ids.
+        let seed = if livemode { !seed } else { seed };
+        Self {
+            id: id.to_owned(),
+            livemode,
+            ids: Ids::new(seed),
+            clocks: Clocks::new(clock),
+            settings: Settings::default(),
+            base_url: base_url.to_owned(),
+            current_request: None,
+            events: Store::default(),
+            customers: Store::default(),
+            products: Store::default(),
+            prices: Store::default(),
+        }
+    }
+
+    /// Any object by its id, as its own retrieve call shows it.
+    pub(crate) fn render(&self, id: &str) -> Option<Value> {
+        registry::find(self, id)
+    }
+}

@@ -1,0 +1,58 @@
+//! The table of resources: what is listed here is served, found by id, and expandable.
+
+use serde_json::Value;
+
+use crate::account::Account;
+use crate::front::router::Route;
+use crate::resources;
+
+/// What a resource file declares about itself.
+pub(crate) struct Resource {
+    /// The `object` field of its objects.
+    pub(crate) object: &'static str,
+    /// Prefixes of its ids, such as `cus_`.
+    pub(crate) prefixes: &'static [&'static str],
+    pub(crate) routes: &'static [Route],
+    /// Finds and renders an object.
+    pub(crate) find: fn(&Account, &str) -> Option<Value>,
+    /// Fields that only `expand` puts in: the field's name, and its value for an object's id.
+    pub(crate) includes: &'static [(&'static str, Include)],
+}
+
+/// Renders a field that is left out unless expanded; the argument is the object's id.
+pub(crate) type Include = fn(&Account, &str) -> Value;
+
+pub(crate) static RESOURCES: &[&Resource] = &[
+    &resources::customers::RESOURCE,
+    &resources::prices::RESOURCE,
+    &resources::products::RESOURCE,
+];
+
+/// Any object by id.
+pub(crate) fn find(account: &Account, id: &str) -> Option<Value> {
+    let of_prefix = RESOURCES.iter().filter(|resource| {
+        resource
+            .prefixes
+            .iter()
+            .any(|prefix| id.starts_with(prefix))
+    });
+    // Products, coupons and others may have ids of the caller's choice.
+    of_prefix
+        .into_iter()
+        .find_map(|resource| (resource.find)(account, id))
+        .or_else(|| {
+            RESOURCES
+                .iter()
+                .find_map(|resource| (resource.find)(account, id))
+        })
+}
+
+/// The includable field of an object of this type.
+pub(crate) fn include(object: &str, field: &str) -> Option<Include> {
+    RESOURCES
+        .iter()
+        .filter(|resource| resource.object == object)
+        .flat_map(|resource| resource.includes)
+        .find(|(name, _)| *name == field)
+        .map(|(_, include)| *include)
+}

@@ -1,0 +1,59 @@
+//! Pieces that many resources share.
+
+use serde_json::{Value, json};
+
+use crate::params::{Params, Patch};
+
+/// A postal address; every field optional.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) city: Option<String>,
+    pub(crate) country: Option<String>,
+    pub(crate) line1: Option<String>,
+    pub(crate) line2: Option<String>,
+    pub(crate) postal_code: Option<String>,
+    pub(crate) state: Option<String>,
+}
+
+impl Address {
+    pub(crate) fn of(params: Params<'_>) -> Self {
+        let mut address = Self::default();
+        address.update(params);
+        address
+    }
+
+    /// Changes the fields that are given, as Stripe merges nested hashes.
+    pub(crate) fn update(&mut self, params: Params<'_>) {
+        params.patch("city").apply(&mut self.city);
+        params.patch("country").apply(&mut self.country);
+        params.patch("line1").apply(&mut self.line1);
+        params.patch("line2").apply(&mut self.line2);
+        params.patch("postal_code").apply(&mut self.postal_code);
+        params.patch("state").apply(&mut self.state);
+    }
+
+    pub(crate) fn render(&self) -> Value {
+        json!({
+            "city": self.city,
+            "country": self.country,
+            "line1": self.line1,
+            "line2": self.line2,
+            "postal_code": self.postal_code,
+            "state": self.state,
+        })
+    }
+}
+
+/// Applies an address parameter to an optional address.
+pub(crate) fn patch_address(address: &mut Option<Address>, patch: Patch<Params<'_>>) {
+    match patch {
+        Patch::Keep => {}
+        Patch::Clear => *address = None,
+        Patch::Set(params) => address.get_or_insert_default().update(params),
+    }
+}
+
+/// `{"id": …, "object": …, "deleted": true}`.
+pub(crate) fn deleted(object: &str, id: &str) -> Value {
+    json!({ "id": id, "object": object, "deleted": true })
+}

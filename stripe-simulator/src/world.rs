@@ -1,0 +1,167 @@
+//! The accounts, by key.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use crate::account::Account;
+use crate::clock::ClockMode;
+use crate::ids::Ids;
+
+/// How a simulator is set up.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) seed: u64,
+    pub(crate) clock: ClockMode,
+    pub(crate) keys: Vec<String>,
+    pub(crate) upstream_latency_ms: u64,
+}
+
+/// A registered API key.
+#[derive(Clone, Debug)]
+pub(crate) struct Key {
+    pub(crate) kind: KeyKind,
+    pub(crate) account: Arc<Mutex<Account>>,
+    pub(crate) account_id: String,
+    pub(crate) livemode: bool,
+    pub(crate) revoked: bool,
+}
+
+/// What a key may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum KeyKind {
+    Secret,
+    Publishable,
+    /// Names such as `rak_customer_read`; a `write` permission includes `read`.
+    Restricted(BTreeSet<String>),
+}
+
+/// Everything a running simulator knows.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) settings: Settings,
+    pub(crate) base_url: String,
+    keys: RwLock<HashMap<String, Key>>,
+    accounts: RwLock<BTreeMap<(String, bool), Arc<Mutex<Account>>>>,
+    requests: AtomicU64,
+}
+
+/// A lock that a panicking handler poisoned is still good: handlers are caught one by one.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) const DEFAULT_ACCOUNT: &str = "acct_1Simulator000000";
+
+impl World {
+    pub(crate) fn new(settings: Settings, base_url: String) -> Self {
+        let world = Self {
+            base_url,
+            keys: RwLock::default(),
+            accounts: RwLock::default(),
+            requests: AtomicU64::new(settings.seed),
+            settings,
+        };
+        for key in ["sk_test_simulator", "pk_test_simulator"] {
+            world.register(key, DEFAULT_ACCOUNT, None);
+        }
+        for key in world.settings.keys.clone() {
+            world.register(&key, DEFAULT_ACCOUNT, None);
+        }
+        world
+    }
+
+    /// Registers a key for an account, which is made when it is new. Permissions are for `rk_`
+    /// keys. `false` when the text is not a key.
+    pub(crate) fn register(
+        &self,
+        key: &str,
+        account_id: &str,
+        permissions: Option<BTreeSet<String>>,
+    ) -> bool {
+        let Some((kind, livemode)) = read_key(key, permissions) else {
+            return false;
+        };
+        let account = self.account(account_id, livemode);
+        let entry = Key {
+            kind,
+            account,
+            account_id: account_id.to_owned(),
+            livemode,
+            revoked: false,
+        };
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        keys.insert(key.to_owned(), entry);
+        true
+    }
+
+    /// `false` when the key is unknown.
+    pub(crate) fn revoke(&self, key: &str) -> bool {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        keys.get_mut(key)
+            .map(|entry| entry.revoked = true)
+            .is_some()
+    }
+
+    pub(crate) fn key(&self, key: &str) -> Option<Key> {
+        self.keys
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(key)
+            .cloned()
+    }
+
+    /// The account of this id and mode, made when it is new.
+    pub(crate) fn account(&self, id: &str, livemode: bool) -> Arc<Mutex<Account>> {
+        let mut accounts = self
+            .accounts
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let entry = accounts
+            .entry((id.to_owned(), livemode))
+            .or_insert_with(|| {
+                // Accounts differ in their ids; the same account id under the same seed does not.
+                let seed = id.bytes().fold(self.settings.seed, |seed, byte| {
+                    seed.wrapping_mul(0x0100_0000_01B3) ^ u64::from(byte)
+                });
+                let clock = self.settings.clock;
+                Arc::new(Mutex::new(Account::new(
+                    id,
+                    livemode,
+                    seed,
+                    clock,
+                    &self.base_url,
+                )))
+            });
+        Arc::clone(entry)
+    }
+
+    pub(crate) fn accounts(&self) -> Vec<Arc<Mutex<Account>>> {
+        let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
+        accounts.values().map(Arc::clone).collect()
+    }
+
+    /// The id of the next request. Ids of requests are not part of an account's history, so
+    /// they come from a counter of their own.
+    pub(crate) fn next_request_id(&self) -> String {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        Ids::new(number).short("req_")
+    }
+}
+
+fn read_key(key: &str, permissions: Option<BTreeSet<String>>) -> Option<(KeyKind, bool)> {
+    let mut parts = key.splitn(3, '_');
+    let kind = match parts.next()? {
+        "sk" => KeyKind::Secret,
+        "pk" => KeyKind::Publishable,
+        "rk" => KeyKind::Restricted(permissions.unwrap_or_default()),
+        _ => return None,
+    };
+    let livemode = match parts.next()? {
+        "test" => false,
+        "live" => true,
+        _ => return None,
+    };
+    parts.next().filter(|rest| !rest.is_empty())?;
+    Some((kind, livemode))
+}

@@ -1,0 +1,12 @@
+//! Tests over HTTP against a simulator of their own.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a panic is how a test fails"
+)]
+
+mod catalog;
+mod customers;
+mod front;
+mod support;
