@@ -20,6 +20,7 @@ mod params;
 mod registry;
 mod resources;
 mod server;
+pub mod shapes;
 mod store;
 mod world;
 
@@ -77,6 +78,8 @@ impl Simulator {
                 clock: ClockMode::Running { offset: 0 },
                 keys: Vec::new(),
                 upstream_latency_ms: 0,
+                default_api_version: API_VERSION.to_owned(),
+                check_responses: false,
             },
         }
     }
@@ -84,6 +87,11 @@ impl Simulator {
     /// `http://127.0.0.1:<port>`, to be used where `https://api.stripe.com` would be.
     pub fn base_url(&self) -> &str {
         &self.world.base_url
+    }
+
+    /// What [`Builder::check_responses`] has found so far, one line each, oldest first.
+    pub fn violations(&self) -> Vec<String> {
+        self.world.violations()
     }
 
     /// Where it listens.
@@ -134,6 +142,23 @@ impl Builder {
     #[must_use]
     pub fn upstream_latency_ms(mut self, latency_ms: u64) -> Self {
         self.settings.upstream_latency_ms = latency_ms;
+        self
+    }
+
+    /// The API version of requests without a `Stripe-Version` header. Default: the pinned one.
+    ///
+    /// With an older one, parameters that newer versions removed are understood.
+    #[must_use]
+    pub fn default_api_version(mut self, version: impl Into<String>) -> Self {
+        self.settings.default_api_version = version.into();
+        self
+    }
+
+    /// Whether every answer is checked against Stripe's response shapes (see [`shapes`]). What
+    /// differs is kept for [`Simulator::violations`]; the answer is sent all the same.
+    #[must_use]
+    pub fn check_responses(mut self, check: bool) -> Self {
+        self.settings.check_responses = check;
         self
     }
 

@@ -11,6 +11,7 @@ stripe-simulator: Stripe, offline. Not Stripe; no real money.
 
     stripe-simulator [--listen ADDRESS] [--seed NUMBER] [--key KEY]...
                      [--clock running|UNIX_SECONDS] [--upstream-latency-ms NUMBER]
+                     [--default-api-version VERSION] [--check-responses on|off]
 
     --listen ADDRESS           default 127.0.0.1:12111; port 0 takes a free one
     --seed NUMBER              of all ids; default 1
@@ -18,6 +19,8 @@ stripe-simulator: Stripe, offline. Not Stripe; no real money.
     --clock running            the account's clock follows the wall (default)
     --clock UNIX_SECONDS       it stands at this instant until it is advanced
     --upstream-latency-ms N    hold every answer back by this time
+    --default-api-version V    of requests without Stripe-Version; default the pinned one
+    --check-responses on       check answers against Stripe's shapes; see /_simulator/violations
 ";
 
 fn main() -> ExitCode {
@@ -56,7 +59,11 @@ fn configure(arguments: &[String]) -> Result<Builder, String> {
             "--upstream-latency-ms" => {
                 builder.upstream_latency_ms(value.parse().map_err(|_| invalid())?)
             }
-            _ => return Err(format!("unknown argument {name}")),
+            "--default-api-version" => builder.default_api_version(value),
+            "--check-responses" if value == "on" || value == "off" => {
+                builder.check_responses(value == "on")
+            }
+            _ => return Err(format!("unknown argument {name} {value}")),
         };
     }
     Ok(builder)

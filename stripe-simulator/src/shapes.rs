@@ -69,7 +69,11 @@ struct Checker {
 impl Checker {
     fn report(&mut self, path: &str, problem: impl Into<String>) {
         self.violations.push(Violation {
-            path: if path.is_empty() { "(root)".to_owned() } else { path.to_owned() },
+            path: if path.is_empty() {
+                "(root)".to_owned()
+            } else {
+                path.to_owned()
+            },
             problem: problem.into(),
         });
     }
@@ -179,7 +183,10 @@ impl Checker {
             _ => false,
         };
         if !fits {
-            self.report(path, format!("{} where {kind} is documented", kind_of(value)));
+            self.report(
+                path,
+                format!("{} where {kind} is documented", kind_of(value)),
+            );
             return;
         }
         if let (Some(items), Some(rows)) = (schema.get("items"), value.as_array()) {
@@ -224,7 +231,11 @@ fn definition(name: &str) -> Option<&'static Value> {
 }
 
 fn join(path: &str, field: &str) -> String {
-    if path.is_empty() { field.to_owned() } else { format!("{path}.{field}") }
+    if path.is_empty() {
+        field.to_owned()
+    } else {
+        format!("{path}.{field}")
+    }
 }
 
 fn kind_of(value: &Value) -> &'static str {
@@ -244,8 +255,7 @@ mod tests {
     use serde_json::json;
 
     fn fixture(name: &str) -> Value {
-        let all: Value =
-            serde_json::from_str(include_str!("../contract/fixtures3.json")).unwrap();
+        let all: Value = serde_json::from_str(include_str!("../contract/fixtures3.json")).unwrap();
         all["resources"][name].clone()
     }
 
@@ -255,20 +265,28 @@ mod tests {
 
     #[test]
     fn embedded_shapes_describe_the_billing_resources() {
-        for object in ["customer", "subscription", "invoice", "payment_intent", "event"] {
+        for object in [
+            "customer",
+            "subscription",
+            "invoice",
+            "payment_intent",
+            "event",
+        ] {
             assert!(shape_of_object(object).is_some(), "{object}");
         }
     }
 
     #[test]
     fn a_fixture_of_stripe_conforms() {
-        assert_eq!(problems(&check_object(&fixture("coupon"))), Vec::<String>::new());
+        assert_eq!(
+            problems(&check_object(&fixture("coupon"))),
+            Vec::<String>::new()
+        );
     }
 
     #[test]
     fn stripes_fixtures_of_the_served_resources_conform() {
-        let all: Value =
-            serde_json::from_str(include_str!("../contract/fixtures3.json")).unwrap();
+        let all: Value = serde_json::from_str(include_str!("../contract/fixtures3.json")).unwrap();
         let mut served = 0;
         for (name, fixture) in all["resources"].as_object().unwrap() {
             let object = fixture["object"].as_str().unwrap_or_default();
@@ -314,8 +332,14 @@ mod tests {
     fn pages_are_checked_row_by_row() {
         let page = json!({"object": "list", "url": "/v1/coupons", "data": [{"object": "coupon"}]});
         let found = problems(&check("get", "/v1/coupons", &page));
-        assert!(found.contains(&"(root): page without `has_more`".to_owned()), "{found:?}");
-        assert!(found.contains(&"data[0]: required field `id` is absent".to_owned()), "{found:?}");
+        assert!(
+            found.contains(&"(root): page without `has_more`".to_owned()),
+            "{found:?}"
+        );
+        assert!(
+            found.contains(&"data[0]: required field `id` is absent".to_owned()),
+            "{found:?}"
+        );
     }
 
     #[test]
@@ -323,6 +347,9 @@ mod tests {
         let gone = json!({"id": "cus_1", "object": "customer", "deleted": true});
         assert_eq!(check("delete", "/v1/customers/{customer}", &gone), []);
         let nameless = json!({"object": "customer", "deleted": true});
-        assert_eq!(check("delete", "/v1/customers/{customer}", &nameless).len(), 1);
+        assert_eq!(
+            check("delete", "/v1/customers/{customer}", &nameless).len(),
+            1
+        );
     }
 }

@@ -15,6 +15,10 @@ pub(crate) struct Settings {
     pub(crate) clock: ClockMode,
     pub(crate) keys: Vec<String>,
     pub(crate) upstream_latency_ms: u64,
+    /// Of requests that name none.
+    pub(crate) default_api_version: String,
+    /// Whether answers are checked against the response shapes.
+    pub(crate) check_responses: bool,
 }
 
 /// A registered API key.
@@ -44,12 +48,16 @@ pub(crate) struct World {
     keys: RwLock<HashMap<String, Key>>,
     accounts: RwLock<BTreeMap<(String, bool), Arc<Mutex<Account>>>>,
     requests: AtomicU64,
+    violations: Mutex<Vec<String>>,
 }
 
 /// A lock that a panicking handler poisoned is still good: handlers are caught one by one.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// Nobody reads more; the list must not grow without end.
+const MAX_VIOLATIONS: usize = 1_000;
 
 pub(crate) const DEFAULT_ACCOUNT: &str = "acct_1Simulator000000";
 
@@ -60,6 +68,7 @@ impl World {
             keys: RwLock::default(),
             accounts: RwLock::default(),
             requests: AtomicU64::new(settings.seed),
+            violations: Mutex::default(),
             settings,
         };
         for key in ["sk_test_simulator", "pk_test_simulator"] {
@@ -139,6 +148,19 @@ impl World {
     pub(crate) fn accounts(&self) -> Vec<Arc<Mutex<Account>>> {
         let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
         accounts.values().map(Arc::clone).collect()
+    }
+
+    /// Where answers differed from the response shapes.
+    pub(crate) fn violations(&self) -> Vec<String> {
+        lock(&self.violations).clone()
+    }
+
+    /// Keeps a difference; the same one is kept once.
+    pub(crate) fn note_violation(&self, found: String) {
+        let mut violations = lock(&self.violations);
+        if violations.len() < MAX_VIOLATIONS && !violations.contains(&found) {
+            violations.push(found);
+        }
     }
 
     /// The id of the next request. Ids of requests are not part of an account's history, so

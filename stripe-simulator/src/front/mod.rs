@@ -5,6 +5,7 @@ pub(crate) mod contract;
 pub(crate) mod errors;
 pub(crate) mod expand;
 pub(crate) mod form;
+pub(crate) mod legacy;
 pub(crate) mod list;
 pub(crate) mod router;
 
@@ -17,9 +18,11 @@ use serde_json::{Map, Value};
 use crate::account::Account;
 use crate::events::RequestStamp;
 use crate::params::Params;
+use crate::shapes;
 use crate::world::{Key, KeyKind, World, lock};
 use errors::StripeError;
 use form::Form;
+use legacy::Legacy;
 use router::{Answer, Ctx, Method, Request, Route};
 
 /// A whole request, its body read.
@@ -125,8 +128,15 @@ fn serve(
             .not_stored()
         })?;
     auth::authorize(&text, &key, route)?;
-    known.version = api_version(http.header("stripe-version"))?;
-    let form = read_form(http, route)?;
+    let version = http.header("stripe-version");
+    known.version = api_version(version.unwrap_or(&world.settings.default_api_version))?;
+    let mut form = read_form(http, route)?;
+    let legacy = if legacy::is_older(&known.version) {
+        legacy::translate(&lock(&key.account), route, &known.version, &mut form)
+    } else {
+        legacy::refuse(route, &form)?;
+        Legacy::default()
+    };
     let request = Request {
         stamp: RequestStamp {
             id: id.to_owned(),
@@ -136,8 +146,22 @@ fn serve(
         args,
         api_version: known.version.clone(),
         publishable: key.kind == KeyKind::Publishable,
+        legacy,
     };
-    in_account(&key, route, &request, form, known)
+    let answer = in_account(&key, route, &request, form, known)?;
+    if world.settings.check_responses
+        && let Answer::Json(body) = &answer
+    {
+        note_violations(world, route, body);
+    }
+    Ok(answer)
+}
+
+fn note_violations(world: &World, route: &Route, body: &Value) {
+    for violation in shapes::check(route.method.name(), route.path, body) {
+        let method = route.method.name().to_uppercase();
+        world.note_violation(format!("{method} {}: {violation}", route.path));
+    }
 }
 
 fn in_account(
@@ -188,10 +212,7 @@ fn run(
 
 /// `2026-09-30.endive` or an older `2020-08-27`. Any well-formed version is taken and echoed; the
 /// shapes stay those of the pinned one.
-fn api_version(header: Option<&str>) -> Result<String, StripeError> {
-    let Some(text) = header else {
-        return Ok(crate::API_VERSION.to_owned());
-    };
+fn api_version(text: &str) -> Result<String, StripeError> {
     let (date, name) = text.split_once('.').unwrap_or((text, "a"));
     let is_date = date.len() == 10
         && date.bytes().enumerate().all(|(at, byte)| match at {

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use super::errors::StripeError;
+use super::legacy::Legacy;
 use super::list::Page;
 use crate::account::Account;
 use crate::events::RequestStamp;
@@ -69,6 +70,8 @@ pub(crate) struct Request {
     pub(crate) api_version: String,
     /// Whether a publishable key made the request.
     pub(crate) publishable: bool,
+    /// What a request of an older version says that has no parameter today.
+    pub(crate) legacy: Legacy,
 }
 
 impl Request {

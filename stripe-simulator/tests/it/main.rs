@@ -7,6 +7,8 @@
 )]
 
 mod catalog;
+mod contract;
 mod customers;
 mod front;
+mod hostile;
 mod support;

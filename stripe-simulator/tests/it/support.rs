@@ -57,7 +57,9 @@ impl Stripe {
     }
 
     pub(crate) fn with(configure: impl FnOnce(Builder) -> Builder) -> Self {
-        let builder = Simulator::builder().clock(ClockMode::Frozen { at: START });
+        let builder = Simulator::builder()
+            .clock(ClockMode::Frozen { at: START })
+            .check_responses(true);
         let simulator = configure(builder).start().unwrap();
         let agent = Agent::config_builder()
             .http_status_as_error(false)
@@ -132,6 +134,19 @@ impl Stripe {
             self.agent.run(request.body(()).unwrap())
         };
         read(outcome.unwrap())
+    }
+}
+
+/// Every answer of every test has Stripe's shape, or the test fails.
+impl Drop for Stripe {
+    fn drop(&mut self) {
+        let violations = self.simulator.violations();
+        if !std::thread::panicking() {
+            assert!(
+                violations.is_empty(),
+                "not Stripe's shapes: {violations:#?}"
+            );
+        }
     }
 }
 
