@@ -3,12 +3,19 @@
 use serde_json::Value;
 
 use crate::clock::{ClockMode, Clocks};
+use crate::currency::Currency;
 use crate::events::{Event, RequestStamp};
 use crate::ids::Ids;
 use crate::registry;
+use crate::resources::coupons::Coupon;
+use crate::resources::customer_balance_transactions::CustomerBalanceTransaction;
 use crate::resources::customers::Customer;
 use crate::resources::prices::Price;
 use crate::resources::products::Product;
+use crate::resources::promotion_codes::PromotionCode;
+use crate::resources::tax_ids::TaxId;
+use crate::resources::tax_rates::TaxRate;
+use crate::resources::test_clocks::TestClock;
 use crate::store::Store;
 
 /// What admin routes can set.
@@ -46,9 +53,15 @@ pub(crate) struct Account {
     pub(crate) current_request: Option<RequestStamp>,
     pub(crate) events: Store<Event>,
 
+    pub(crate) coupons: Store<Coupon>,
+    pub(crate) customer_balance_transactions: Store<CustomerBalanceTransaction>,
     pub(crate) customers: Store<Customer>,
     pub(crate) products: Store<Product>,
     pub(crate) prices: Store<Price>,
+    pub(crate) promotion_codes: Store<PromotionCode>,
+    pub(crate) tax_ids: Store<TaxId>,
+    pub(crate) tax_rates: Store<TaxRate>,
+    pub(crate) test_clocks: Store<TestClock>,
 }
 
 impl Account {
@@ -70,10 +83,21 @@ impl Account {
             base_url: base_url.to_owned(),
             current_request: None,
             events: Store::default(),
+            coupons: Store::default(),
+            customer_balance_transactions: Store::default(),
             customers: Store::default(),
             products: Store::default(),
             prices: Store::default(),
+            promotion_codes: Store::default(),
+            tax_ids: Store::default(),
+            tax_rates: Store::default(),
+            test_clocks: Store::default(),
         }
+    }
+
+    /// The currency of the account's country.
+    pub(crate) fn default_currency(&self) -> Currency {
+        Currency::parse(&self.settings.default_currency, "").unwrap_or(Currency::USD)
     }
 
     /// Any object by its id, as its own retrieve call shows it.

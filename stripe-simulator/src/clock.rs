@@ -134,8 +134,8 @@ impl Clocks {
         self.mode.now()
     }
 
-    pub(crate) fn mode(&self) -> ClockMode {
-        self.mode
+    pub(crate) fn set_mode(&mut self, mode: ClockMode) {
+        self.mode = mode;
     }
 
     pub(crate) fn acting(&self) -> Option<&str> {

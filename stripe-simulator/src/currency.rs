@@ -12,6 +12,8 @@ use crate::front::errors::StripeError;
 pub(crate) struct Currency(&'static str);
 
 impl Currency {
+    pub(crate) const USD: Self = Self("usd");
+
     /// Reads a code in either case.
     ///
     /// # Errors

@@ -10,6 +10,7 @@
 //! clock. Nothing in it is real money.
 
 mod account;
+mod admin;
 mod clock;
 mod currency;
 mod engine;

@@ -15,6 +15,8 @@ pub(crate) struct Resource {
     pub(crate) routes: &'static [Route],
     /// Finds and renders an object.
     pub(crate) find: fn(&Account, &str) -> Option<Value>,
+    /// Every object, oldest first, for the state dump.
+    pub(crate) all: fn(&Account) -> Vec<Value>,
     /// Fields that only `expand` puts in: the field's name, and its value for an object's id.
     pub(crate) includes: &'static [(&'static str, Include)],
 }
@@ -23,9 +25,15 @@ pub(crate) struct Resource {
 pub(crate) type Include = fn(&Account, &str) -> Value;
 
 pub(crate) static RESOURCES: &[&Resource] = &[
+    &resources::coupons::RESOURCE,
+    &resources::customer_balance_transactions::RESOURCE,
     &resources::customers::RESOURCE,
     &resources::prices::RESOURCE,
     &resources::products::RESOURCE,
+    &resources::promotion_codes::RESOURCE,
+    &resources::tax_ids::RESOURCE,
+    &resources::tax_rates::RESOURCE,
+    &resources::test_clocks::RESOURCE,
 ];
 
 /// Any object by id.

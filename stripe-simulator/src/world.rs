@@ -72,10 +72,10 @@ impl World {
             settings,
         };
         for key in ["sk_test_simulator", "pk_test_simulator"] {
-            world.register(key, DEFAULT_ACCOUNT, None);
+            world.register(key, DEFAULT_ACCOUNT, BTreeSet::new());
         }
         for key in world.settings.keys.clone() {
-            world.register(&key, DEFAULT_ACCOUNT, None);
+            world.register(&key, DEFAULT_ACCOUNT, BTreeSet::new());
         }
         world
     }
@@ -86,7 +86,7 @@ impl World {
         &self,
         key: &str,
         account_id: &str,
-        permissions: Option<BTreeSet<String>>,
+        permissions: BTreeSet<String>,
     ) -> bool {
         let Some((kind, livemode)) = read_key(key, permissions) else {
             return false;
@@ -120,6 +120,34 @@ impl World {
             .cloned()
     }
 
+    /// Every key, revoked ones too, in order.
+    pub(crate) fn keys(&self) -> Vec<(String, Key)> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = keys
+            .iter()
+            .map(|(text, key)| (text.clone(), key.clone()))
+            .collect();
+        all.sort_by(|(a, _), (b, _)| a.cmp(b));
+        all
+    }
+
+    /// Empties every account in place.
+    pub(crate) fn reset(&self) {
+        for account in self.accounts() {
+            let mut account = lock(&account);
+            let (id, livemode) = (account.id.clone(), account.livemode);
+            *account = self.fresh(&id, livemode);
+        }
+    }
+
+    fn fresh(&self, id: &str, livemode: bool) -> Account {
+        // Accounts differ in their ids; the same account id under the same seed does not.
+        let seed = id.bytes().fold(self.settings.seed, |seed, byte| {
+            seed.wrapping_mul(0x0100_0000_01B3) ^ u64::from(byte)
+        });
+        Account::new(id, livemode, seed, self.settings.clock, &self.base_url)
+    }
+
     /// The account of this id and mode, made when it is new.
     pub(crate) fn account(&self, id: &str, livemode: bool) -> Arc<Mutex<Account>> {
         let mut accounts = self
@@ -128,20 +156,7 @@ impl World {
             .unwrap_or_else(PoisonError::into_inner);
         let entry = accounts
             .entry((id.to_owned(), livemode))
-            .or_insert_with(|| {
-                // Accounts differ in their ids; the same account id under the same seed does not.
-                let seed = id.bytes().fold(self.settings.seed, |seed, byte| {
-                    seed.wrapping_mul(0x0100_0000_01B3) ^ u64::from(byte)
-                });
-                let clock = self.settings.clock;
-                Arc::new(Mutex::new(Account::new(
-                    id,
-                    livemode,
-                    seed,
-                    clock,
-                    &self.base_url,
-                )))
-            });
+            .or_insert_with(|| Arc::new(Mutex::new(self.fresh(id, livemode))));
         Arc::clone(entry)
     }
 
@@ -171,12 +186,12 @@ impl World {
     }
 }
 
-fn read_key(key: &str, permissions: Option<BTreeSet<String>>) -> Option<(KeyKind, bool)> {
+fn read_key(key: &str, permissions: BTreeSet<String>) -> Option<(KeyKind, bool)> {
     let mut parts = key.splitn(3, '_');
     let kind = match parts.next()? {
         "sk" => KeyKind::Secret,
         "pk" => KeyKind::Publishable,
-        "rk" => KeyKind::Restricted(permissions.unwrap_or_default()),
+        "rk" => KeyKind::Restricted(permissions),
         _ => return None,
     };
     let livemode = match parts.next()? {

@@ -123,7 +123,8 @@ pub(crate) fn check(
     }
 }
 
-fn untyped(form: Form) -> Value {
+/// A form without a schema: every value as text.
+pub(crate) fn untyped(form: Form) -> Value {
     match form {
         Form::Text(text) => Value::String(text),
         Form::List(items) => Value::Array(items.into_iter().map(untyped).collect()),

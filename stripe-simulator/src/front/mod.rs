@@ -16,6 +16,7 @@ use hyper::HeaderMap;
 use serde_json::{Map, Value};
 
 use crate::account::Account;
+use crate::admin;
 use crate::events::RequestStamp;
 use crate::params::Params;
 use crate::shapes;
@@ -68,8 +69,16 @@ fn pretty(body: &Value) -> Vec<u8> {
     serde_json::to_vec_pretty(body).unwrap_or_default()
 }
 
-/// Answers one request of Stripe's API.
+/// Answers one request: an admin call, or one of Stripe's API.
 pub(crate) fn handle(world: &World, http: &HttpRequest) -> HttpResponse {
+    let below = http.path.strip_prefix(admin::PREFIX);
+    if below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+        return admin::handle(world, http);
+    }
+    stripe(world, http)
+}
+
+fn stripe(world: &World, http: &HttpRequest) -> HttpResponse {
     let id = world.next_request_id();
     let mut known = Known {
         livemode: false,

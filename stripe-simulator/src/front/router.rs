@@ -209,7 +209,8 @@ pub(crate) fn find(method: Method, path: &str) -> Option<(&'static Route, Args)>
         .find_map(|route| capture(route.path, path).map(|args| (*route, args)))
 }
 
-fn capture(template: &'static str, path: &str) -> Option<Args> {
+/// Matches a path with a template; the values of its arguments.
+pub(crate) fn capture(template: &'static str, path: &str) -> Option<Args> {
     let mut args = Vec::new();
     for (expected, actual) in template.split('/').zip(path.split('/')) {
         match expected

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::customer_balance_transactions::{Kind, adjust};
 use super::shared::{Address, deleted, patch_address};
+use super::tax_ids;
 use crate::account::Account;
 use crate::clock::Timestamp;
 use crate::currency::Currency;
@@ -29,7 +31,14 @@ pub(crate) static RESOURCE: Resource = Resource {
             .get(id)
             .map(|customer| customer.render(account))
     },
-    includes: &[("tax", tax)],
+    all: |account| {
+        account
+            .customers
+            .oldest_first()
+            .map(|object| object.render(account))
+            .collect()
+    },
+    includes: &[("tax", tax), ("tax_ids", tax_ids_of)],
 };
 
 #[derive(Clone, Debug, Default)]
@@ -337,20 +346,30 @@ fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         ctx.account.act_on(Some(clock));
     }
     let account = &mut *ctx.account;
+    let tax_ids = params.children("tax_id_data");
+    for (position, data) in tax_ids.iter().enumerate() {
+        tax_ids::check(*data, &format!("tax_id_data[{position}][value]"))?;
+    }
     let mut customer = Customer {
         id: account.ids.short("cus_"),
         created: account.now(),
         invoice_prefix: account.ids.code(8),
         next_invoice_sequence: 1,
-        balance: params.integer("balance").unwrap_or(0),
         test_clock: params.owned("test_clock"),
         ..Customer::default()
     };
     customer.apply(params)?;
+    let id = customer.id.clone();
     let body = customer.render(account);
     account.customers.insert(customer);
     account.emit("customer.created", &body);
-    Ok(body.into())
+    for data in tax_ids {
+        tax_ids::make(account, data, Some(&id));
+    }
+    if let Some(balance) = params.integer("balance").filter(|balance| *balance != 0) {
+        set_balance(account, &id, balance, Kind::Initial);
+    }
+    Ok(account.render(&id).unwrap_or_default().into())
 }
 
 fn retrieve(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
@@ -363,12 +382,29 @@ fn retrieve(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
 
 fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     let id = of_path(ctx)?;
-    change(ctx.account, &id, |customer| {
-        customer.apply(params)?;
-        customer.balance = params.integer("balance").unwrap_or(customer.balance);
-        Ok(())
-    })
-    .map(Into::into)
+    let account = &mut *ctx.account;
+    let mut body = change(account, &id, |customer| customer.apply(params))?;
+    let balance = account
+        .customers
+        .get(&id)
+        .map_or(0, |customer| customer.balance);
+    if let Some(wanted) = params.integer("balance")
+        && wanted != balance
+    {
+        set_balance(account, &id, wanted - balance, Kind::Adjustment);
+        body = account.render(&id).unwrap_or_default();
+    }
+    Ok(body.into())
+}
+
+/// Setting `balance` is an adjustment in the customer's currency, or the account's.
+fn set_balance(account: &mut Account, id: &str, amount: i64, kind: Kind) {
+    let bound = account
+        .customers
+        .get(id)
+        .and_then(|customer| customer.currency);
+    let currency = bound.unwrap_or_else(|| account.default_currency());
+    adjust(account, id, amount, currency, kind);
 }
 
 /// Changes a customer, emits `customer.updated` if anything is different, and renders it.
@@ -392,12 +428,33 @@ pub(crate) fn change(
 fn delete(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
     let id = of_path(ctx)?;
     let account = &mut *ctx.account;
-    let last = account.render(&id).unwrap_or_default();
-    if let Some(mut customer) = account.customers.get_mut(&id) {
+    remove(account, &id);
+    Ok(deleted("customer", &id).into())
+}
+
+/// Deletes a customer with all that hangs on it.
+pub(crate) fn remove(account: &mut Account, id: &str) {
+    account.act_for(id);
+    let last = account.render(id).unwrap_or_default();
+    if let Some(mut customer) = account.customers.get_mut(id) {
         customer.deleted = true;
     }
     account.emit("customer.deleted", &last);
-    Ok(deleted("customer", &id).into())
+}
+
+/// Refuses a currency other than the one the customer is bound to.
+pub(crate) fn check_currency(
+    account: &Account,
+    id: &str,
+    currency: Currency,
+) -> Result<(), StripeError> {
+    match account.customers.get(id).and_then(|customer| customer.currency) {
+        Some(bound) if bound != currency => Err(StripeError::invalid(format!(
+            "You cannot combine currencies on a single customer. This customer has an active subscription, subscription schedule, discount, quote, or invoice item with currency {bound}"
+        ))
+        .param("currency")),
+        _ => Ok(()),
+    }
 }
 
 fn list_all(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
@@ -443,4 +500,14 @@ fn tax(account: &Account, id: &str) -> Value {
         "location": location,
         "provider": "stripe",
     })
+}
+
+/// `customer.tax_ids`: the first ten.
+fn tax_ids_of(account: &Account, id: &str) -> Value {
+    let all = || account.tax_ids.by_key("customer", id);
+    let data = all()
+        .take(10)
+        .map(|tax_id| tax_id.render(account))
+        .collect();
+    list::embedded(format!("/v1/customers/{id}/tax_ids"), data, all().count())
 }

@@ -1,6 +1,12 @@
 //! One file per Stripe resource: its state, its JSON, its handlers.
 
+pub(crate) mod coupons;
+pub(crate) mod customer_balance_transactions;
 pub(crate) mod customers;
 pub(crate) mod prices;
 pub(crate) mod products;
+pub(crate) mod promotion_codes;
 pub(crate) mod shared;
+pub(crate) mod tax_ids;
+pub(crate) mod tax_rates;
+pub(crate) mod test_clocks;

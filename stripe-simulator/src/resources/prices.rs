@@ -26,6 +26,13 @@ pub(crate) static RESOURCE: Resource = Resource {
         Route::post("/v1/prices/{price}", "plan", update),
     ],
     find: |account, id| account.prices.get(id).map(|price| price.render(account)),
+    all: |account| {
+        account
+            .prices
+            .oldest_first()
+            .map(|object| object.render(account))
+            .collect()
+    },
     includes: &[("tiers", tiers), ("currency_options", currency_options)],
 };
 

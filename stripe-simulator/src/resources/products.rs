@@ -29,6 +29,13 @@ pub(crate) static RESOURCE: Resource = Resource {
             .get(id)
             .map(|product| product.render(account))
     },
+    all: |account| {
+        account
+            .products
+            .oldest_first()
+            .map(|object| object.render(account))
+            .collect()
+    },
     includes: &[],
 };
 

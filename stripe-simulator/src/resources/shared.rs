@@ -1,7 +1,8 @@
 //! Pieces that many resources share.
 
-use serde_json::{Value, json};
+use serde_json::{Number, Value, json};
 
+use crate::engine::decimal::Decimal;
 use crate::params::{Params, Patch};
 
 /// A postal address; every field optional.
@@ -51,6 +52,14 @@ pub(crate) fn patch_address(address: &mut Option<Address>, patch: Patch<Params<'
         Patch::Clear => *address = None,
         Patch::Set(params) => address.get_or_insert_default().update(params),
     }
+}
+
+/// A decimal as a JSON number (percentages).
+pub(crate) fn number(decimal: Decimal) -> Value {
+    decimal
+        .to_string()
+        .parse::<Number>()
+        .map_or(Value::Null, Value::Number)
 }
 
 /// `{"id": …, "object": …, "deleted": true}`.

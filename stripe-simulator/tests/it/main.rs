@@ -8,7 +8,9 @@
 
 mod catalog;
 mod contract;
+mod clocks;
 mod customers;
+mod discounts_and_tax;
 mod front;
 mod hostile;
 mod support;

@@ -88,6 +88,16 @@ impl Stripe {
         self.send("POST", path, form, &[])
     }
 
+    /// A call of an admin route, such as `/clock`.
+    pub(crate) fn admin(&self, method: &str, path: &str, body: Value) -> Reply {
+        let body = if method == "POST" {
+            body.to_string()
+        } else {
+            String::new()
+        };
+        self.send_raw(method, &format!("/_simulator{path}"), body.as_bytes(), &[])
+    }
+
     /// A request with further headers; one of the same name replaces ours.
     pub(crate) fn send(
         &self,
