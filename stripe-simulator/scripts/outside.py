@@ -49,7 +49,7 @@ def node_modules():
     installed = OUTSIDE / "node_modules" / ".package-lock.json"
     lock = OUTSIDE / "package-lock.json"
     if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
-        # No install scripts: the CLI's binary comes as an optional dependency.
+        # Neither package needs its install scripts.
         command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
         subprocess.run(command, cwd=OUTSIDE, check=True)
         installed.touch()

@@ -82,7 +82,7 @@ def main():
     rows = read_list()
     if len(sys.argv) > 1:
         rows = [row for row in rows if row[1] in sys.argv[1:]]
-    cli = outside.node_modules() / "@stripe" / "cli" / "bin" / "shim.js"
+    cli = outside.node_modules() / "@stripe" / "cli-linux-x64" / "bin" / "stripe"
     environment = outside.clean_environment()
     results = {}
     with outside.simulator("--default-api-version", outside.OLD_API_VERSION) as base:
