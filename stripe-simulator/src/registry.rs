@@ -28,6 +28,7 @@ pub(crate) static RESOURCES: &[&Resource] = &[
     &resources::coupons::RESOURCE,
     &resources::customer_balance_transactions::RESOURCE,
     &resources::customers::RESOURCE,
+    &resources::plans::RESOURCE,
     &resources::prices::RESOURCE,
     &resources::products::RESOURCE,
     &resources::promotion_codes::RESOURCE,

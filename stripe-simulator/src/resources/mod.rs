@@ -3,6 +3,7 @@
 pub(crate) mod coupons;
 pub(crate) mod customer_balance_transactions;
 pub(crate) mod customers;
+pub(crate) mod plans;
 pub(crate) mod prices;
 pub(crate) mod products;
 pub(crate) mod promotion_codes;

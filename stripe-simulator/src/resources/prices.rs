@@ -185,7 +185,7 @@ impl Stored for Price {
 }
 
 /// An amount twice, as Stripe shows it: whole minor units if it is whole, and exact.
-fn put_amount(map: &mut Map<String, Value>, name: &str, amount: Option<Decimal>) {
+pub(crate) fn put_amount(map: &mut Map<String, Value>, name: &str, amount: Option<Decimal>) {
     map.insert(name.to_owned(), amount.and_then(Decimal::to_int).into());
     map.insert(
         format!("{name}_decimal"),
@@ -285,7 +285,7 @@ impl Recurring {
     }
 }
 
-fn tiers(account: &Account, id: &str) -> Value {
+pub(crate) fn tiers(account: &Account, id: &str) -> Value {
     let tiers = account
         .prices
         .get(id)
@@ -577,9 +577,23 @@ pub(crate) fn make(
     active: bool,
     prefix: &str,
 ) -> Result<String, StripeError> {
+    let id = account.ids.long("price_");
+    make_as(account, &id, params, product, active, prefix)?;
+    Ok(id)
+}
+
+/// Makes a price of a given id.
+pub(crate) fn make_as(
+    account: &mut Account,
+    id: &str,
+    params: Params<'_>,
+    product: &str,
+    active: bool,
+    prefix: &str,
+) -> Result<(), StripeError> {
     let draft = draft(params, prefix)?;
     let price = Price {
-        id: account.ids.long("price_"),
+        id: id.to_owned(),
         created: account.now(),
         active: params.boolean("active").unwrap_or(active),
         currency: draft.currency,
@@ -594,11 +608,13 @@ pub(crate) fn make(
         tiers_mode: draft.tiers_mode,
         transform_quantity: draft.transform_quantity,
     };
-    let id = price.id.clone();
-    let body = price.render(account);
+    let (body, plan) = (price.render(account), price.render_plan(account));
     account.prices.insert(price);
+    if let Some(plan) = plan {
+        account.emit("plan.created", &plan);
+    }
     account.emit("price.created", &body);
-    Ok(id)
+    Ok(())
 }
 
 /// The price that a parameter names.
@@ -677,14 +693,25 @@ fn retrieve(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
     }
 }
 
-fn change(account: &mut Account, id: &str, f: impl FnOnce(&mut Price)) -> Value {
+pub(crate) fn change(account: &mut Account, id: &str, f: impl FnOnce(&mut Price)) -> Value {
     let before = account.render(id).unwrap_or_default();
+    let plan_before = as_plan(account, id);
     if let Some(mut price) = account.prices.get_mut(id) {
         f(&mut price);
     }
     let after = account.render(id).unwrap_or_default();
+    let plan_after = as_plan(account, id);
+    account.emit_updated("plan.updated", &plan_before, &plan_after);
     account.emit_updated("price.updated", &before, &after);
     after
+}
+
+/// Null for a one-time price.
+fn as_plan(account: &Account, id: &str) -> Value {
+    let price = account.prices.get(id);
+    price
+        .and_then(|price| price.render_plan(account))
+        .unwrap_or_default()
 }
 
 fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {

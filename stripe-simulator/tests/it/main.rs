@@ -7,10 +7,11 @@
 )]
 
 mod catalog;
-mod contract;
 mod clocks;
+mod contract;
 mod customers;
 mod discounts_and_tax;
 mod front;
 mod hostile;
+mod plans;
 mod support;
