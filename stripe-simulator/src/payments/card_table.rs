@@ -24,6 +24,7 @@ const SUCCEEDS: Behaviour = Behaviour {
     line1_check: Check::Pass,
     postal_check: Check::Pass,
     risk: Risk::Normal,
+    challenge: false,
     bypass_pending: false,
 };
 
@@ -548,7 +549,11 @@ pub(crate) static TEST_CARDS: &[TestCard] = &[
         &["threeDSecureRequiredProcessingError"],
         declines(Decline::ProcessingError),
     ),
-    visa("4000000000003055", &["threeDSecureOptional"], SUCCEEDS),
+    visa(
+        "4000000000003055",
+        &["threeDSecureOptional"],
+        Behaviour { challenge: true, ..SUCCEEDS },
+    ),
     visa(
         "4000000000003097",
         &["threeDSecureOptionalProcessingError"],

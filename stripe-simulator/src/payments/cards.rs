@@ -6,6 +6,7 @@
 
 use super::card_table::TEST_CARDS;
 use super::decline::Decline;
+use crate::ids::Ids;
 
 /// The card network, by Stripe's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -223,6 +224,8 @@ pub struct Behaviour {
     pub postal_check: Check,
     /// Radar's opinion.
     pub risk: Risk,
+    /// Enrolled in 3-D Secure: challenged whenever the caller asks for it.
+    pub challenge: bool,
     /// The money is available at once instead of pending.
     pub bypass_pending: bool,
 }
@@ -333,6 +336,12 @@ impl TestCard {
         fingerprint(account, self.number)
     }
 
+    /// Whether the card can be challenged when the caller asks for 3-D Secure. Only the cards made
+    /// for testing 3-D Secure are; the others answer `attempt_acknowledged` without a challenge.
+    pub const fn supports_challenge(&self) -> bool {
+        self.behaviour.challenge
+    }
+
     /// Whether the issuer asks for 3-D Secure.
     pub const fn wants_authentication(&self, off_session: bool, set_up: bool) -> bool {
         match self.behaviour.authentication {
@@ -407,27 +416,14 @@ fn passes_luhn(digits: &str) -> bool {
     sum.is_multiple_of(10)
 }
 
-/// 16 base62 characters out of FNV-1a over account and secret, stretched by splitmix64: a label
-/// for equality between objects of one account, not a secret-keeping hash.
+/// 16 base62 characters out of FNV-1a over account and secret: a label for equality between
+/// objects of one account, not a secret-keeping hash.
 pub(super) fn fingerprint(account: &str, secret: &str) -> String {
-    const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let mut state = account
-        .bytes()
-        .chain([0])
-        .chain(secret.bytes())
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
-    (0..16)
-        .map(|_| {
-            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut mixed = state;
-            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            let index = usize::try_from((mixed ^ (mixed >> 31)) % 62).unwrap_or_default();
-            char::from(ALPHABET.get(index).copied().unwrap_or(b'0'))
-        })
-        .collect()
+    let hash = account.bytes().chain([0]).chain(secret.bytes()).fold(
+        0xcbf2_9ce4_8422_2325_u64,
+        |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3),
+    );
+    Ids::new(hash).base62(16)
 }
 
 #[cfg(test)]
