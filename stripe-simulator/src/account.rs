@@ -6,6 +6,7 @@ use crate::clock::{ClockMode, Clocks};
 use crate::currency::Currency;
 use crate::events::{Event, RequestStamp};
 use crate::ids::Ids;
+use crate::payments::Payments;
 use crate::registry;
 use crate::resources::coupons::Coupon;
 use crate::resources::customer_balance_transactions::CustomerBalanceTransaction;
@@ -62,6 +63,7 @@ pub(crate) struct Account {
     pub(crate) tax_ids: Store<TaxId>,
     pub(crate) tax_rates: Store<TaxRate>,
     pub(crate) test_clocks: Store<TestClock>,
+    pub(crate) payments: Payments,
 }
 
 impl Account {
@@ -92,6 +94,7 @@ impl Account {
             tax_ids: Store::default(),
             tax_rates: Store::default(),
             test_clocks: Store::default(),
+            payments: Payments::default(),
         }
     }
 

@@ -9,6 +9,9 @@
 //! It speaks HTTP on loopback as Stripe does, keeps its state in memory, and lives on a virtual
 //! clock. Nothing in it is real money.
 
+// `json!` of objects with many fields recurses once per token.
+#![recursion_limit = "256"]
+
 mod account;
 mod admin;
 mod clock;
@@ -17,7 +20,9 @@ mod engine;
 mod events;
 mod front;
 mod ids;
+mod pages;
 mod params;
+pub mod payments;
 mod registry;
 mod resources;
 mod server;

@@ -25,13 +25,20 @@ pub(crate) struct Resource {
 pub(crate) type Include = fn(&Account, &str) -> Value;
 
 pub(crate) static RESOURCES: &[&Resource] = &[
+    &resources::charges::RESOURCE,
     &resources::coupons::RESOURCE,
     &resources::customer_balance_transactions::RESOURCE,
     &resources::customers::RESOURCE,
     &resources::plans::RESOURCE,
+    &resources::disputes::RESOURCE,
+    &resources::events::RESOURCE,
+    &resources::payment_intents::RESOURCE,
+    &resources::payment_methods::RESOURCE,
     &resources::prices::RESOURCE,
     &resources::products::RESOURCE,
     &resources::promotion_codes::RESOURCE,
+    &resources::refunds::RESOURCE,
+    &resources::setup_intents::RESOURCE,
     &resources::tax_ids::RESOURCE,
     &resources::tax_rates::RESOURCE,
     &resources::test_clocks::RESOURCE,

@@ -5,6 +5,7 @@
 
 mod clock;
 mod keys;
+mod payments;
 mod state;
 
 use std::sync::{Arc, Mutex};
@@ -47,6 +48,13 @@ impl AdminError {
         }
     }
 
+    pub(crate) fn conflict(message: impl Into<String>) -> Self {
+        Self {
+            status: 409,
+            message: message.into(),
+        }
+    }
+
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self {
             status: 404,
@@ -85,7 +93,7 @@ impl AdminCall<'_> {
     }
 }
 
-static TABLES: &[&[AdminRoute]] = &[keys::ROUTES, clock::ROUTES, state::ROUTES];
+static TABLES: &[&[AdminRoute]] = &[keys::ROUTES, clock::ROUTES, payments::ROUTES, state::ROUTES];
 
 /// Answers a request under the prefix.
 pub(crate) fn handle(world: &World, http: &HttpRequest) -> HttpResponse {

@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use crate::account::Account;
 use crate::admin;
 use crate::events::RequestStamp;
+use crate::pages;
 use crate::params::Params;
 use crate::shapes;
 use crate::world::{Key, KeyKind, World, lock};
@@ -69,13 +70,13 @@ fn pretty(body: &Value) -> Vec<u8> {
     serde_json::to_vec_pretty(body).unwrap_or_default()
 }
 
-/// Answers one request: an admin call, or one of Stripe's API.
+/// Answers one request: an admin call, a hosted page, or a call of Stripe's API.
 pub(crate) fn handle(world: &World, http: &HttpRequest) -> HttpResponse {
     let below = http.path.strip_prefix(admin::PREFIX);
     if below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
         return admin::handle(world, http);
     }
-    stripe(world, http)
+    pages::answer(world, http).unwrap_or_else(|| stripe(world, http))
 }
 
 fn stripe(world: &World, http: &HttpRequest) -> HttpResponse {
@@ -140,6 +141,7 @@ fn serve(
     let version = http.header("stripe-version");
     known.version = api_version(version.unwrap_or(&world.settings.default_api_version))?;
     let mut form = read_form(http, route)?;
+    let browser_secret = (key.kind == KeyKind::Publishable).then(|| take_browser_secret(&mut form));
     let legacy = if legacy::is_older(&known.version) {
         legacy::translate(&lock(&key.account), route, &known.version, &mut form)
     } else {
@@ -154,7 +156,7 @@ fn serve(
         path: http.path.clone(),
         args,
         api_version: known.version.clone(),
-        publishable: key.kind == KeyKind::Publishable,
+        browser_secret,
         legacy,
     };
     let answer = in_account(&key, route, &request, form, known)?;
@@ -170,6 +172,19 @@ fn note_violations(world: &World, route: &Route, body: &Value) {
     for violation in shapes::check(route.method.name(), route.path, body) {
         let method = route.method.name().to_uppercase();
         world.note_violation(format!("{method} {}: {violation}", route.path));
+    }
+}
+
+/// Stripe.js sends `client_secret` and `key` with every call; the contract, which is that of server
+/// SDKs, does not know them.
+fn take_browser_secret(form: &mut Form) -> String {
+    let Form::Map(fields) = form else {
+        return String::new();
+    };
+    fields.remove("key");
+    match fields.remove("client_secret") {
+        Some(Form::Text(secret)) => secret,
+        _ => String::new(),
     }
 }
 

@@ -68,8 +68,9 @@ pub(crate) struct Request {
     pub(crate) args: Vec<(&'static str, String)>,
     /// Of the `Stripe-Version` header, or the pinned one.
     pub(crate) api_version: String,
-    /// Whether a publishable key made the request.
-    pub(crate) publishable: bool,
+    /// The client secret that a browser sends along with a publishable key; empty when it sends
+    /// none. `None` for requests with a secret key.
+    pub(crate) browser_secret: Option<String>,
     /// What a request of an older version says that has no parameter today.
     pub(crate) legacy: Legacy,
 }

@@ -6,7 +6,7 @@ use super::bank::{Pace, Settlement};
 use super::cards::{DisputeKind, Risk};
 use super::charge::{Charge, ChargeStatus, authorized, refused};
 use super::decline::Decline;
-use super::instrument::{Answer, Circumstances, Instrument};
+use super::instrument::{Answer, Circumstances, Instrument, Presence};
 use super::intent_error::IntentError;
 use super::payment_intent::{CaptureMethod, NextAction, PaymentIntent, PaymentStatus};
 use super::payment_method::{PaymentMethod, Tenure};
@@ -16,15 +16,9 @@ use crate::clock::DAY;
 /// How an attempt is made.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Attempt {
-    /// The customer is not there: where the bank wants authentication, it declines instead.
-    pub(crate) off_session: bool,
-    /// An invoice collects without the customer: where the bank wants authentication, the intent
-    /// waits in `requires_action`, and `invoice.payment_action_required` asks the customer.
-    pub(crate) recurring: bool,
+    pub(crate) presence: Presence,
     /// `error_on_requires_action`.
     pub(crate) error_on_requires_action: bool,
-    /// The customer has just authenticated.
-    pub(crate) authenticated: bool,
     /// Where 3-D Secure sends the customer back to.
     pub(crate) return_url: Option<String>,
 }
@@ -49,15 +43,16 @@ impl Account {
             .as_deref()
             .and_then(|method| self.payments.payment_methods.get(method))
             .cloned();
-        let Some(method) = method else { return intent.status };
+        let Some(method) = method else {
+            return intent.status;
+        };
         let circumstances = Circumstances {
-            off_session: attempt.off_session || attempt.recurring,
+            presence: attempt.presence,
             set_up: method.set_up,
-            authenticated: attempt.authenticated,
             three_d_secure_requested: intent.three_d_secure_requested(),
         };
         match method.instrument.answer_to_charge(circumstances) {
-            Answer::Approved => self.pay(&intent, &method, attempt.authenticated),
+            Answer::Approved => self.pay(&intent, &method, attempt.presence),
             Answer::Declined(decline) => self.decline(&intent, &method, decline),
             Answer::AuthenticationNeeded => self.ask_to_authenticate(&intent, &method, attempt),
             Answer::Pending(behaviour) => {
@@ -89,10 +84,10 @@ impl Account {
         change: impl FnOnce(&mut Charge),
     ) -> (Value, Value) {
         match self.payments.charges.get_mut(id) {
-            Some(mut charge) => {
-                let before = charge.render();
-                change(&mut charge);
-                (before, charge.render())
+            Some(mut found) => {
+                let before = found.render();
+                change(&mut found);
+                (before, found.render())
             }
             None => (Value::Null, Value::Null),
         }
@@ -102,10 +97,11 @@ impl Account {
         &mut self,
         intent: &PaymentIntent,
         method: &PaymentMethod,
-        authenticated: bool,
+        presence: Presence,
     ) -> PaymentStatus {
         self.accept_method(intent, method);
         let manual = intent.capture_method == CaptureMethod::Manual;
+        let authenticated = presence == Presence::Authenticated;
         let mut charge = self.new_charge(intent, method, authenticated);
         charge.status = ChargeStatus::Succeeded;
         charge.captured = !manual;
@@ -124,7 +120,12 @@ impl Account {
             });
             self.emit("payment_intent.amount_capturable_updated", &rendered);
             let lapse = self.now().saturating_add(AUTHORIZATION_DAYS * DAY);
-            self.schedule(lapse, "payment_intent.lapse", Self::lapse_authorization, &intent.id);
+            self.schedule(
+                lapse,
+                "payment_intent.lapse",
+                Self::lapse_authorization,
+                &intent.id,
+            );
             return PaymentStatus::RequiresCapture;
         }
         self.succeed(&intent.id, &charge_id, intent.amount);
@@ -147,8 +148,16 @@ impl Account {
         let (before, after) =
             self.change_charge(charge, |charge| charge.balance_transaction = transaction);
         self.emit_updated("charge.updated", &before, &after);
-        let method = after.get("payment_method").and_then(Value::as_str).unwrap_or_default();
-        if let Some(kind) = self.payments.payment_methods.get(method).and_then(dispute_kind) {
+        let method = after
+            .get("payment_method")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        if let Some(kind) = self
+            .payments
+            .payment_methods
+            .get(method)
+            .and_then(dispute_kind)
+        {
             self.open_dispute(charge, kind);
         }
     }
@@ -200,7 +209,7 @@ impl Account {
         method: &PaymentMethod,
         attempt: &Attempt,
     ) -> PaymentStatus {
-        if attempt.off_session && !attempt.recurring {
+        if attempt.presence == Presence::OffSession {
             return self.decline(intent, method, Decline::AuthenticationRequired);
         }
         if attempt.error_on_requires_action {
@@ -226,7 +235,9 @@ impl Account {
     ) -> PaymentStatus {
         self.accept_method(intent, method);
         let method = self.payments.payment_methods.get(&method.id).cloned();
-        let Some(method) = method else { return intent.status };
+        let Some(method) = method else {
+            return intent.status;
+        };
         let mut charge = self.new_charge(intent, &method, false);
         charge.outcome = authorized(Risk::Normal);
         charge.captured = true;
@@ -244,9 +255,11 @@ impl Account {
         if settlement != Settlement::Never {
             let delay = match pace {
                 Pace::Normal => self.payments.settings.debit_settlement_seconds,
-                Pace::Delayed => {
-                    self.payments.settings.debit_settlement_seconds.max(DELAYED_SETTLEMENT_SECONDS)
-                }
+                Pace::Delayed => self
+                    .payments
+                    .settings
+                    .debit_settlement_seconds
+                    .max(DELAYED_SETTLEMENT_SECONDS),
             };
             let at = self.now().saturating_add(delay);
             self.schedule(at, "payment_intent.settle", Self::settle_debit, &intent.id);
@@ -291,10 +304,17 @@ impl Account {
         method: &PaymentMethod,
         authenticated: bool,
     ) -> Charge {
-        let prefix = if matches!(method.instrument, Instrument::Card(_)) { "ch_" } else { "py_" };
+        let prefix = if matches!(method.instrument, Instrument::Card(_)) {
+            "ch_"
+        } else {
+            "py_"
+        };
         let id = self.ids.long(prefix);
         // The checks have results once the bank has been asked.
-        let asked = PaymentMethod { verified: true, ..method.clone() };
+        let asked = PaymentMethod {
+            verified: true,
+            ..method.clone()
+        };
         Charge {
             created: self.now(),
             livemode: self.livemode,
@@ -330,7 +350,10 @@ impl Account {
     /// At most 22 characters, in capitals.
     fn statement_descriptor(&self, intent: &PaymentIntent) -> String {
         let business = self.settings.business_name.to_uppercase();
-        let whole = match (&intent.statement_descriptor, &intent.statement_descriptor_suffix) {
+        let whole = match (
+            &intent.statement_descriptor,
+            &intent.statement_descriptor_suffix,
+        ) {
             (Some(descriptor), _) => descriptor.clone(),
             (None, Some(suffix)) => format!("{business}* {suffix}"),
             (None, None) => business,
@@ -349,13 +372,19 @@ impl PaymentIntent {
 
 /// Radar's opinion of a payment with this method.
 fn risk(method: &PaymentMethod) -> Risk {
-    method.instrument.card().map_or(Risk::Normal, |card| card.test.behaviour.risk)
+    method
+        .instrument
+        .card()
+        .map_or(Risk::Normal, |card| card.test.behaviour.risk)
 }
 
 /// The dispute that follows a payment with this method.
 fn dispute_kind(method: &PaymentMethod) -> Option<DisputeKind> {
     match method.instrument.card() {
         Some(card) => card.test.behaviour.dispute,
-        None => method.instrument.is_disputed_bank().then_some(DisputeKind::Fraudulent),
+        None => method
+            .instrument
+            .is_disputed_bank()
+            .then_some(DisputeKind::Fraudulent),
     }
 }

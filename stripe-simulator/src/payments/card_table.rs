@@ -552,7 +552,10 @@ pub(crate) static TEST_CARDS: &[TestCard] = &[
     visa(
         "4000000000003055",
         &["threeDSecureOptional"],
-        Behaviour { challenge: true, ..SUCCEEDS },
+        Behaviour {
+            challenge: true,
+            ..SUCCEEDS
+        },
     ),
     visa(
         "4000000000003097",

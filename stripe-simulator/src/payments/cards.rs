@@ -419,10 +419,13 @@ fn passes_luhn(digits: &str) -> bool {
 /// 16 base62 characters out of FNV-1a over account and secret: a label for equality between
 /// objects of one account, not a secret-keeping hash.
 pub(super) fn fingerprint(account: &str, secret: &str) -> String {
-    let hash = account.bytes().chain([0]).chain(secret.bytes()).fold(
-        0xcbf2_9ce4_8422_2325_u64,
-        |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3),
-    );
+    let hash = account
+        .bytes()
+        .chain([0])
+        .chain(secret.bytes())
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
     Ids::new(hash).base62(16)
 }
 

@@ -76,7 +76,11 @@ impl Stored for Charge {
 
     fn keys(&self) -> Vec<Key> {
         let mut keys = vec![("payment_intent", self.payment_intent.clone())];
-        keys.extend(self.customer.iter().map(|customer| ("customer", customer.clone())));
+        keys.extend(
+            self.customer
+                .iter()
+                .map(|customer| ("customer", customer.clone())),
+        );
         keys
     }
 }
@@ -152,7 +156,14 @@ impl Charge {
 
 /// `charge.outcome` of a payment that went through.
 pub(crate) fn authorized(risk: Risk) -> Value {
-    outcome("approved_by_network", Value::Null, risk, "Payment complete.", "authorized", None)
+    outcome(
+        "approved_by_network",
+        None,
+        risk,
+        "Payment complete.",
+        "authorized",
+        None,
+    )
 }
 
 /// `charge.outcome` of a card payment that was refused.
@@ -162,7 +173,7 @@ pub(crate) fn refused(decline: Decline, risk: Risk) -> Value {
     if risk == Risk::Highest {
         return outcome(
             "not_sent_to_network",
-            "highest_risk_level".into(),
+            Some("highest_risk_level"),
             risk,
             "Stripe blocked this payment as too risky.",
             "blocked",
@@ -173,12 +184,19 @@ pub(crate) fn refused(decline: Decline, risk: Risk) -> Value {
         Decline::Generic => "The bank did not return any further details with this decline.".into(),
         _ => format!("The bank returned the decline code `{reason}`."),
     };
-    outcome("declined_by_network", reason.into(), risk, &seller_message, "issuer_declined", Some(decline))
+    outcome(
+        "declined_by_network",
+        Some(reason),
+        risk,
+        &seller_message,
+        "issuer_declined",
+        Some(decline),
+    )
 }
 
 fn outcome(
     network_status: &str,
-    reason: Value,
+    reason: Option<&str>,
     risk: Risk,
     seller_message: &str,
     kind: &str,

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::attempt::Attempt;
+use super::instrument::Presence;
 use super::payment_intent::{CaptureMethod, Owner, PaymentIntent, PaymentStatus};
 use crate::account::Account;
 use crate::currency::Currency;
@@ -39,7 +40,11 @@ pub(crate) enum CollectOutcome {
     /// The money is there.
     Succeeded,
     /// Refused: the codes and the message of the failure.
-    Declined { code: String, decline_code: Option<String>, message: String },
+    Declined {
+        code: String,
+        decline_code: Option<String>,
+        message: String,
+    },
     /// The customer has to authenticate.
     RequiresAction,
     /// A bank debit is on its way.
@@ -71,7 +76,11 @@ impl Account {
             Some(id) => id,
             None => self.new_invoice_intent(request),
         };
-        let status = self.payments.payment_intents.get(&id).map(|intent| intent.status);
+        let status = self
+            .payments
+            .payment_intents
+            .get(&id)
+            .map(|intent| intent.status);
         let confirmable = status.is_some_and(PaymentStatus::is_confirmable);
         if confirmable {
             let amount = request.amount;
@@ -85,8 +94,15 @@ impl Account {
                 }
             });
             if request.confirm && request.payment_method.is_some() {
-                let attempt =
-                    Attempt { recurring: request.off_session, ..Attempt::default() };
+                let presence = if request.off_session {
+                    Presence::Recurring
+                } else {
+                    Presence::OnSession
+                };
+                let attempt = Attempt {
+                    presence,
+                    ..Attempt::default()
+                };
                 self.attempt_payment(&id, &attempt);
             }
         }
@@ -113,16 +129,14 @@ impl Account {
         let intent = PaymentIntent {
             created: self.now(),
             livemode: self.livemode,
-            amount: request.amount,
-            currency: request.currency,
             capture_method: CaptureMethod::Automatic,
             customer: Some(request.customer.to_owned()),
-            payment_method_types: self.default_method_types(request.currency),
+            payment_method_types: default_method_types(request.currency),
             setup_future_usage: request.save_for_later.then(|| "off_session".to_owned()),
             authentication_url: self.authentication_url(&id),
             description: request.description.clone(),
             owner: Owner::Invoice(request.invoice.to_owned()),
-            ..PaymentIntent::new(id.clone(), client_secret)
+            ..PaymentIntent::new(id.clone(), client_secret, request.amount, request.currency)
         };
         let rendered = intent.render();
         self.payments.payment_intents.insert(intent);
@@ -133,22 +147,15 @@ impl Account {
     /// Cancels the open intent of an invoice that is voided or given up.
     pub(crate) fn abandon_collection(&mut self, invoice: &str, reason: &str) {
         for id in self.payments.payment_intents.ids_by_key("invoice", invoice) {
-            let status = self.payments.payment_intents.get(&id).map(|intent| intent.status);
+            let status = self
+                .payments
+                .payment_intents
+                .get(&id)
+                .map(|intent| intent.status);
             if status.is_some_and(PaymentStatus::is_cancelable) {
                 self.cancel_payment(&id, reason);
             }
         }
-    }
-
-    /// The methods that a currency can be paid with when the caller names none.
-    pub(crate) fn default_method_types(&self, currency: Currency) -> Vec<String> {
-        let mut types = vec!["card".to_owned()];
-        match currency.code() {
-            "usd" => types.push("us_bank_account".to_owned()),
-            "eur" => types.push("sepa_debit".to_owned()),
-            _ => {}
-        }
-        types
     }
 
     /// The page that plays the bank.
@@ -158,8 +165,22 @@ impl Account {
 
     /// The account's one payment method configuration.
     pub(crate) fn method_configuration(&self) -> String {
-        format!("pmc_1{}", super::cards::fingerprint(&self.id, "payment_method_configuration"))
+        format!(
+            "pmc_1{}",
+            super::cards::fingerprint(&self.id, "payment_method_configuration")
+        )
     }
+}
+
+/// The methods that a currency can be paid with when the caller names none.
+pub(crate) fn default_method_types(currency: Currency) -> Vec<String> {
+    let mut types = vec!["card".to_owned()];
+    match currency.code() {
+        "usd" => types.push("us_bank_account".to_owned()),
+        "eur" => types.push("sepa_debit".to_owned()),
+        _ => {}
+    }
+    types
 }
 
 fn outcome_of(intent: &PaymentIntent) -> CollectOutcome {
@@ -183,15 +204,15 @@ fn outcome_of(intent: &PaymentIntent) -> CollectOutcome {
 
 impl PaymentIntent {
     /// An intent with nothing in it yet.
-    pub(crate) fn new(id: String, client_secret: String) -> Self {
+    pub(crate) fn new(id: String, client_secret: String, amount: i64, currency: Currency) -> Self {
         Self {
             id,
             created: 0,
             livemode: false,
-            amount: 0,
+            amount,
             amount_received: 0,
             amount_capturable: 0,
-            currency: Currency::USD,
+            currency,
             status: PaymentStatus::RequiresPaymentMethod,
             capture_method: CaptureMethod::AutomaticAsync,
             manual_confirmation: false,

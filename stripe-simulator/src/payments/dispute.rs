@@ -143,8 +143,11 @@ impl Dispute {
                 },
             })
         });
-        let transactions: Vec<Value> =
-            self.balance_transactions.iter().map(Entry::render).collect();
+        let transactions: Vec<Value> = self
+            .balance_transactions
+            .iter()
+            .map(Entry::render)
+            .collect();
         json!({
             "id": self.id,
             "object": "dispute",
@@ -176,7 +179,9 @@ impl Dispute {
 impl Account {
     /// The card's holder, or the bank, disputes a charge.
     pub(crate) fn open_dispute(&mut self, charge_id: &str, kind: DisputeKind) {
-        let Some(charge) = self.payments.charges.get(charge_id).cloned() else { return };
+        let Some(charge) = self.payments.charges.get(charge_id).cloned() else {
+            return;
+        };
         let (status, reason, network_reason_code) = match kind {
             // A warning is not a dispute: the network only passes on a suspicion.
             DisputeKind::EarlyFraudWarning => return,
@@ -189,8 +194,8 @@ impl Account {
         let card = self.payments.payment_methods.get(&charge.payment_method);
         let brand = card.and_then(|method| Some(method.instrument.card()?.test.brand.as_str()));
         let id = self.ids.long("du_");
-        let withdraws = status == DisputeStatus::NeedsResponse;
-        let withdrawn = withdraws.then(|| self.book_dispute(&id, &charge, -charge.amount));
+        let is_chargeback = status == DisputeStatus::NeedsResponse;
+        let entry = is_chargeback.then(|| self.book_dispute(&id, &charge, -charge.amount));
         let dispute = Dispute {
             id,
             created: self.now(),
@@ -205,7 +210,7 @@ impl Account {
             brand,
             evidence: Map::new(),
             submissions: 0,
-            balance_transactions: withdrawn.into_iter().collect(),
+            balance_transactions: entry.into_iter().collect(),
             metadata: Metadata::new(),
         };
         let rendered = dispute.render();
@@ -213,7 +218,7 @@ impl Account {
         let (before, after) = self.change_charge(charge_id, |charge| charge.disputed = true);
         self.emit_updated("charge.updated", &before, &after);
         self.emit("charge.dispute.created", &rendered);
-        if withdraws {
+        if is_chargeback {
             self.emit("charge.dispute.funds_withdrawn", &rendered);
         }
     }
@@ -221,13 +226,18 @@ impl Account {
     /// Takes evidence, and submits it where told to. In test mode the text `winning_evidence` wins
     /// and `losing_evidence` loses: <https://docs.stripe.com/testing#evidence>.
     pub(crate) fn answer_dispute(&mut self, id: &str, evidence: Map<String, Value>, submit: bool) {
-        let Some(mut dispute) = self.payments.disputes.get_mut(id) else { return };
+        let Some(mut dispute) = self.payments.disputes.get_mut(id) else {
+            return;
+        };
         dispute.evidence.extend(evidence);
         if !submit || dispute.status.is_over() {
             return;
         }
         dispute.submissions += 1;
-        let text = dispute.evidence.get("uncategorized_text").and_then(Value::as_str);
+        let text = dispute
+            .evidence
+            .get("uncategorized_text")
+            .and_then(Value::as_str);
         let verdict = match text {
             Some("winning_evidence") => Some(true),
             Some("losing_evidence") => Some(false),
@@ -251,7 +261,9 @@ impl Account {
 
     /// Ends a dispute. What was withdrawn comes back when it is won.
     pub(crate) fn close_dispute(&mut self, id: &str, won: bool) {
-        let Some(dispute) = self.payments.disputes.get(id).cloned() else { return };
+        let Some(dispute) = self.payments.disputes.get(id).cloned() else {
+            return;
+        };
         if dispute.status.is_over() {
             return;
         }
@@ -268,7 +280,9 @@ impl Account {
             _ => None,
         };
         let returns = reinstated.is_some();
-        let Some(mut dispute) = self.payments.disputes.get_mut(id) else { return };
+        let Some(mut dispute) = self.payments.disputes.get_mut(id) else {
+            return;
+        };
         dispute.status = status;
         dispute.balance_transactions.extend(reinstated);
         let rendered = dispute.render();

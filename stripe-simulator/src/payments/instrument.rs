@@ -52,15 +52,27 @@ pub(crate) struct SepaDebit {
     pub(crate) behaviour: BankBehaviour,
 }
 
+/// Whether the customer is there to authenticate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// There: the bank may ask for authentication.
+    #[default]
+    OnSession,
+    /// There, and has just passed the bank's authentication for this very payment.
+    Authenticated,
+    /// Not there: where the bank wants authentication, it declines.
+    OffSession,
+    /// Not there, but reachable: an invoice collects, and where the bank wants authentication the
+    /// intent waits in `requires_action` and `invoice.payment_action_required` asks the customer.
+    Recurring,
+}
+
 /// The circumstances of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Circumstances {
-    /// The customer is not there to authenticate.
-    pub(crate) off_session: bool,
+    pub(crate) presence: Presence,
     /// The method has been set up for off-session use before.
     pub(crate) set_up: bool,
-    /// The customer has passed the bank's authentication for this very payment.
-    pub(crate) authenticated: bool,
     /// `payment_method_options[card][request_three_d_secure]` is `any` or `challenge`.
     pub(crate) three_d_secure_requested: bool,
 }
@@ -152,11 +164,21 @@ impl Instrument {
 
 impl Card {
     fn asks_for_authentication(&self, circumstances: Circumstances) -> bool {
-        let Circumstances { off_session, set_up, authenticated, three_d_secure_requested } =
-            circumstances;
-        !authenticated
-            && (self.test.wants_authentication(off_session, set_up)
-                || (three_d_secure_requested && !off_session && self.test.supports_challenge()))
+        let Circumstances {
+            presence,
+            set_up,
+            three_d_secure_requested,
+        } = circumstances;
+        match presence {
+            Presence::Authenticated => false,
+            Presence::OnSession => {
+                self.test.wants_authentication(false, set_up)
+                    || (three_d_secure_requested && self.test.supports_challenge())
+            }
+            Presence::OffSession | Presence::Recurring => {
+                self.test.wants_authentication(true, set_up)
+            }
+        }
     }
 }
 
@@ -178,14 +200,24 @@ mod tests {
     }
 
     fn any_circumstances() -> impl Strategy<Value = Circumstances> {
-        any::<(bool, bool, bool, bool)>().prop_map(
-            |(off_session, set_up, authenticated, three_d_secure_requested)| Circumstances {
-                off_session,
-                set_up,
-                authenticated,
-                three_d_secure_requested,
-            },
+        let presences = [
+            Presence::OnSession,
+            Presence::Authenticated,
+            Presence::OffSession,
+            Presence::Recurring,
+        ];
+        (
+            proptest::sample::select(presences.to_vec()),
+            any::<bool>(),
+            any::<bool>(),
         )
+            .prop_map(
+                |(presence, set_up, three_d_secure_requested)| Circumstances {
+                    presence,
+                    set_up,
+                    three_d_secure_requested,
+                },
+            )
     }
 
     proptest! {
@@ -195,7 +227,7 @@ mod tests {
             circumstances in any_circumstances(),
         ) {
             let instrument = instrument(&TEST_CARDS[index]);
-            let after = Circumstances { authenticated: true, ..circumstances };
+            let after = Circumstances { presence: Presence::Authenticated, ..circumstances };
             prop_assert_ne!(instrument.answer_to_charge(after), Answer::AuthenticationNeeded);
             prop_assert_ne!(instrument.answer_to_setup(after), Answer::AuthenticationNeeded);
         }

@@ -57,9 +57,10 @@ impl IntentError {
             card_error: false,
             code: code.to_owned(),
             decline_code: None,
-            message: "We are unable to authenticate your payment method. Please choose a different \
+            message:
+                "We are unable to authenticate your payment method. Please choose a different \
                       payment method and try again."
-                .to_owned(),
+                    .to_owned(),
             param: None,
             advice_code: None,
             network_decline_code: None,
@@ -78,14 +79,13 @@ impl IntentError {
         }
     }
 
-    /// The `payment_method`'s type.
-    pub(crate) fn payment_method_type(&self) -> Option<&str> {
-        self.payment_method.get("type")?.as_str()
-    }
-
     /// As in `last_payment_error`.
     pub(crate) fn render(&self) -> Value {
-        let kind = if self.card_error { "card_error" } else { "invalid_request_error" };
+        let kind = if self.card_error {
+            "card_error"
+        } else {
+            "invalid_request_error"
+        };
         let mut map = Map::new();
         map.insert("type".to_owned(), kind.into());
         map.insert("code".to_owned(), self.code.as_str().into());
@@ -115,7 +115,9 @@ impl IntentError {
         let mut error = if self.card_error {
             StripeError::card(self.code.clone(), self.message.clone())
         } else {
-            StripeError::invalid(self.message.clone()).code(self.code.clone()).status(402)
+            StripeError::invalid(self.message.clone())
+                .code(self.code.clone())
+                .status(402)
         };
         for (name, value) in self.optional() {
             error = match name {

@@ -96,11 +96,17 @@ impl Account {
         let immediate = method
             .and_then(|method| method.instrument.card())
             .is_some_and(|card| card.test.behaviour.bypass_pending);
-        let kind = if charge.id.starts_with("py_") { "payment" } else { "charge" };
+        let kind = if charge.id.starts_with("py_") {
+            "payment"
+        } else {
+            "charge"
+        };
         let entry = Entry {
             id: self.ids.long("txn_"),
             created: self.now(),
-            available_on: self.now().saturating_add(if immediate { 0 } else { PENDING_DAYS * DAY }),
+            available_on: self
+                .now()
+                .saturating_add(if immediate { 0 } else { PENDING_DAYS * DAY }),
             amount: charge.amount_captured,
             fee: processing_fee(charge.amount_captured),
             currency: charge.currency,
@@ -121,7 +127,11 @@ impl Account {
             amount: amount.saturating_neg(),
             fee: 0,
             currency: charge.currency,
-            kind: if charge.id.starts_with("py_") { "payment_refund" } else { "refund" },
+            kind: if charge.id.starts_with("py_") {
+                "payment_refund"
+            } else {
+                "refund"
+            },
             reporting_category: "refund",
             source: refund.to_owned(),
             description: None,
@@ -136,10 +146,18 @@ impl Account {
             created: self.now(),
             available_on: self.now(),
             amount,
-            fee: if amount < 0 { DISPUTE_FEE } else { -DISPUTE_FEE },
+            fee: if amount < 0 {
+                DISPUTE_FEE
+            } else {
+                -DISPUTE_FEE
+            },
             currency: charge.currency,
             kind: "adjustment",
-            reporting_category: if amount < 0 { "dispute" } else { "dispute_reversal" },
+            reporting_category: if amount < 0 {
+                "dispute"
+            } else {
+                "dispute_reversal"
+            },
             source: dispute.to_owned(),
             description: Some(format!("Chargeback for {}", charge.id)),
         };

@@ -1,6 +1,6 @@
 //! Finding, making, attaching and detaching payment methods.
 
-use super::instrument::{Answer, Circumstances, Instrument};
+use super::instrument::{Answer, Circumstances, Instrument, Presence};
 use super::payment_method::{PaymentMethod, Tenure};
 use super::reading::Setting;
 use crate::account::Account;
@@ -13,7 +13,7 @@ impl Account {
     /// The present year and month on the acting clock, in UTC.
     pub(crate) fn year_month(&self) -> (i64, i64) {
         let now = jiff::Timestamp::from_second(self.now()).unwrap_or_default();
-        let date = now.to_zoned(jiff::tz::TimeZone::UTC).date();
+        let date = jiff::tz::Offset::UTC.to_datetime(now).date();
         (i64::from(date.year()), i64::from(date.month()))
     }
 
@@ -26,6 +26,17 @@ impl Account {
         allow_redisplay: Option<String>,
     ) -> String {
         let id = self.ids.long("pm_");
+        self.insert_payment_method(id, instrument, billing_details, metadata, allow_redisplay)
+    }
+
+    fn insert_payment_method(
+        &mut self,
+        id: String,
+        instrument: Instrument,
+        billing_details: BillingDetails,
+        metadata: Metadata,
+        allow_redisplay: Option<String>,
+    ) -> String {
         let method = PaymentMethod {
             id: id.clone(),
             created: self.now(),
@@ -51,11 +62,42 @@ impl Account {
         prefix: &str,
     ) -> Result<String, StripeError> {
         let account = self.id.clone();
-        let setting = Setting { account: &account, year_month: self.year_month() };
+        let setting = Setting {
+            account: &account,
+            year_month: self.year_month(),
+        };
         let instrument = setting.read(params, prefix)?;
         let billing = BillingDetails::read(params.child("billing_details"));
         let redisplay = params.owned("allow_redisplay");
         Ok(self.new_payment_method(instrument, billing, params.metadata(), redisplay))
+    }
+
+    /// A card of the older kind (`card_…`) out of a ready-made token such as `tok_visa`.
+    ///
+    /// # Errors
+    /// `resource_missing` (400) on `param`.
+    pub(crate) fn card_from_token(
+        &mut self,
+        token: &str,
+        param: &str,
+    ) -> Result<String, StripeError> {
+        let account = self.id.clone();
+        let setting = Setting {
+            account: &account,
+            year_month: self.year_month(),
+        };
+        let instrument = setting
+            .ready_made(token)
+            .filter(|_| !self.livemode && token.starts_with("tok_"))
+            .ok_or_else(|| StripeError::no_such_in("token", token, param))?;
+        let id = self.ids.long("card_");
+        Ok(self.insert_payment_method(
+            id,
+            instrument,
+            BillingDetails::default(),
+            Metadata::new(),
+            None,
+        ))
     }
 
     /// The payment method a parameter names: its own id, or a ready-made test method such as
@@ -72,8 +114,14 @@ impl Account {
             return Ok(id.to_owned());
         }
         let account = self.id.clone();
-        let setting = Setting { account: &account, year_month: self.year_month() };
-        match setting.ready_made(id).filter(|_| !self.livemode && id.starts_with("pm_")) {
+        let setting = Setting {
+            account: &account,
+            year_month: self.year_month(),
+        };
+        match setting
+            .ready_made(id)
+            .filter(|_| !self.livemode && id.starts_with("pm_"))
+        {
             Some(instrument) => Ok(self.new_payment_method(
                 instrument,
                 BillingDetails::default(),
@@ -87,13 +135,22 @@ impl Account {
     /// Attaches a method to a customer; the bank verifies it first.
     ///
     /// # Errors
-    /// 400 for a method that is attached already or spent; 402 when the bank declines the card.
+    /// As [`Self::check_attachable`].
     pub(crate) fn attach_payment_method(
         &mut self,
         id: &str,
         customer: &str,
     ) -> Result<(), StripeError> {
-        customers::named(self, customer, "customer")?;
+        self.check_attachable(id)?;
+        self.attach_verified(id, customer);
+        Ok(())
+    }
+
+    /// Whether a method can be attached to a customer.
+    ///
+    /// # Errors
+    /// 400 for a method that is attached already or spent; 402 when the bank declines the card.
+    pub(crate) fn check_attachable(&self, id: &str) -> Result<(), StripeError> {
         let Some(method) = self.payments.payment_methods.get(id) else {
             return Err(StripeError::no_such("PaymentMethod", id, "payment_method"));
         };
@@ -108,17 +165,44 @@ impl Account {
         }
         // Attaching verifies the card, but never asks the customer to authenticate.
         let circumstances = Circumstances {
-            off_session: true,
+            presence: Presence::Authenticated,
             set_up: true,
-            authenticated: true,
             three_d_secure_requested: false,
         };
-        if let Answer::Declined(decline) = method.instrument.answer_to_setup(circumstances) {
-            let error = super::intent_error::IntentError::declined(decline, method.render());
-            return Err(error.answer_alone());
+        match method.instrument.answer_to_setup(circumstances) {
+            Answer::Declined(decline) => {
+                let error = super::intent_error::IntentError::declined(decline, method.render());
+                Err(error.answer_alone())
+            }
+            _ => Ok(()),
         }
-        self.attach_verified(id, customer);
-        Ok(())
+    }
+
+    /// The method that a new customer brings along: `payment_method`, or a token as `source`.
+    ///
+    /// # Errors
+    /// As [`Self::check_attachable`]; `invoice_settings[default_payment_method]` can only name the
+    /// method that comes along.
+    pub(crate) fn method_of_new_customer(
+        &mut self,
+        params: Params<'_>,
+    ) -> Result<Option<String>, StripeError> {
+        let named = params.text("payment_method");
+        let default = params
+            .child("invoice_settings")
+            .and_then(|settings| settings.text("default_payment_method"));
+        if let Some(default) = default
+            && named != Some(default)
+        {
+            return Err(not_the_customers(default, DEFAULT_METHOD));
+        }
+        let id = match (named, params.text("source")) {
+            (Some(named), _) => self.resolve_payment_method(named, "payment_method")?,
+            (None, Some(token)) => self.card_from_token(token, "source")?,
+            (None, None) => return Ok(None),
+        };
+        self.check_attachable(&id)?;
+        Ok(Some(id))
     }
 
     /// Detaches a method for ever, also from where it is the default.
@@ -174,12 +258,7 @@ impl Account {
         if owner.is_some_and(|method| method.customer.as_deref() == Some(customer)) {
             return Ok(());
         }
-        Err(StripeError::invalid(format!(
-            "The customer does not have a payment method with the ID {method}. The payment method \
-             must be attached to the customer."
-        ))
-        .code("resource_missing")
-        .param(param))
+        Err(not_the_customers(method, param))
     }
 
     /// Checks that a method may be used by an intent of this customer.
@@ -192,7 +271,11 @@ impl Account {
         customer: Option<&str>,
     ) -> Result<(), StripeError> {
         let Some(method) = self.payments.payment_methods.get(id) else {
-            return Err(StripeError::no_such_in("PaymentMethod", id, "payment_method"));
+            return Err(StripeError::no_such_in(
+                "PaymentMethod",
+                id,
+                "payment_method",
+            ));
         };
         match (method.tenure, method.customer.as_deref(), customer) {
             (Tenure::Spent, _, _) => Err(spent()),
@@ -212,6 +295,18 @@ impl Account {
             .param("payment_method")),
         }
     }
+}
+
+/// Where a customer names its default method.
+pub(crate) const DEFAULT_METHOD: &str = "invoice_settings[default_payment_method]";
+
+fn not_the_customers(method: &str, param: &str) -> StripeError {
+    StripeError::invalid(format!(
+        "The customer does not have a payment method with the ID {method}. The payment method must \
+         be attached to the customer."
+    ))
+    .code("resource_missing")
+    .param(param)
 }
 
 fn spent() -> StripeError {

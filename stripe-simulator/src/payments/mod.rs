@@ -11,7 +11,9 @@ pub(crate) mod dispute;
 pub(crate) mod instrument;
 pub(crate) mod intent_error;
 pub(crate) mod ledger;
+pub(crate) mod limits;
 pub(crate) mod methods;
+pub(crate) mod notify;
 pub(crate) mod payment_intent;
 pub(crate) mod payment_method;
 pub(crate) mod reading;
@@ -20,10 +22,12 @@ pub(crate) mod settle;
 pub(crate) mod setup;
 pub(crate) mod setup_intent;
 
+use crate::account::Account;
 use crate::store::Store;
+use collect::Collected;
 
 /// Everything about money that an account holds.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Payments {
     pub(crate) settings: PaymentSettings,
     pub(crate) payment_methods: Store<payment_method::PaymentMethod>,
@@ -34,6 +38,27 @@ pub(crate) struct Payments {
     pub(crate) disputes: Store<dispute::Dispute>,
     /// Balance transactions.
     pub(crate) ledger: Store<ledger::Entry>,
+    /// Billing's answer to an invoice's payment that moved by itself.
+    pub(crate) on_invoice_payment: fn(&mut Account, invoice: &str, &Collected),
+    /// Checkout's answer to a session's payment or setup that moved by itself.
+    pub(crate) on_checkout_payment: fn(&mut Account, session: &str),
+}
+
+impl Default for Payments {
+    fn default() -> Self {
+        Self {
+            settings: PaymentSettings::default(),
+            payment_methods: Store::default(),
+            payment_intents: Store::default(),
+            setup_intents: Store::default(),
+            charges: Store::default(),
+            refunds: Store::default(),
+            disputes: Store::default(),
+            ledger: Store::default(),
+            on_invoice_payment: |_, _, _| {},
+            on_checkout_payment: |_, _| {},
+        }
+    }
 }
 
 /// What admin routes can set about payments.
@@ -46,6 +71,8 @@ pub(crate) struct PaymentSettings {
 impl Default for PaymentSettings {
     fn default() -> Self {
         // Stripe's test mode settles about 15 to 20 seconds after the confirmation.
-        Self { debit_settlement_seconds: 15 }
+        Self {
+            debit_settlement_seconds: 15,
+        }
     }
 }

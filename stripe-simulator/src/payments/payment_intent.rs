@@ -137,8 +137,11 @@ impl Stored for PaymentIntent {
     }
 
     fn keys(&self) -> Vec<Key> {
-        let mut keys: Vec<Key> =
-            self.customer.iter().map(|customer| ("customer", customer.clone())).collect();
+        let mut keys: Vec<Key> = self
+            .customer
+            .iter()
+            .map(|customer| ("customer", customer.clone()))
+            .collect();
         if let Owner::Invoice(invoice) = &self.owner {
             keys.push(("invoice", invoice.clone()));
         }
@@ -148,11 +151,14 @@ impl Stored for PaymentIntent {
 
 impl PaymentIntent {
     pub(crate) fn render(&self) -> Value {
-        let automatic = self.automatic_payment_methods.as_ref().map(|allow_redirects| {
-            json!({ "allow_redirects": allow_redirects, "enabled": true })
-        });
-        let configuration =
-            self.configuration.as_ref().map(|id| json!({ "id": id, "parent": null }));
+        let automatic = self
+            .automatic_payment_methods
+            .as_ref()
+            .map(|allow_redirects| json!({ "allow_redirects": allow_redirects, "enabled": true }));
+        let configuration = self
+            .configuration
+            .as_ref()
+            .map(|id| json!({ "id": id, "parent": null }));
         let payment_details = match &self.owner {
             Owner::Invoice(invoice) => {
                 json!({ "customer_reference": null, "order_reference": invoice })
@@ -162,6 +168,7 @@ impl PaymentIntent {
         json!({
             "id": self.id,
             "object": "payment_intent",
+            "allowed_payment_method_types": allowed_types(self.automatic_payment_methods.as_deref(), &self.payment_method_types),
             "amount": self.amount,
             "amount_capturable": self.amount_capturable,
             "amount_details": { "tip": {} },
@@ -239,9 +246,20 @@ impl PaymentIntent {
     }
 }
 
+/// `allowed_payment_method_types`: what the caller allowed, null where all methods are.
+pub(crate) fn allowed_types(automatic: Option<&str>, types: &[String]) -> Value {
+    if automatic.is_some() {
+        Value::Null
+    } else {
+        types.into()
+    }
+}
+
 /// Whether the options ask for 3-D Secure where the card supports it.
 pub(crate) fn three_d_secure_requested(options: &Value) -> bool {
-    let asked = options.pointer("/card/request_three_d_secure").and_then(Value::as_str);
+    let asked = options
+        .pointer("/card/request_three_d_secure")
+        .and_then(Value::as_str);
     matches!(asked, Some("any" | "challenge"))
 }
 
@@ -278,10 +296,15 @@ fn render_method_options(types: &[String], given: &Value) -> Value {
             "sepa_debit" | "customer_balance" => json!({}),
             _ => continue,
         };
-        if let (Some(fields), Some(given)) =
-            (fields.as_object_mut(), given.get(kind).and_then(Value::as_object))
-        {
-            fields.extend(given.iter().map(|(name, value)| (name.clone(), value.clone())));
+        if let (Some(fields), Some(given)) = (
+            fields.as_object_mut(),
+            given.get(kind).and_then(Value::as_object),
+        ) {
+            fields.extend(
+                given
+                    .iter()
+                    .map(|(name, value)| (name.clone(), value.clone())),
+            );
         }
         options.insert(kind.clone(), fields);
     }

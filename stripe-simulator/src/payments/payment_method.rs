@@ -49,7 +49,10 @@ impl Stored for PaymentMethod {
     }
 
     fn keys(&self) -> Vec<Key> {
-        self.customer.iter().map(|customer| ("customer", customer.clone())).collect()
+        self.customer
+            .iter()
+            .map(|customer| ("customer", customer.clone()))
+            .collect()
     }
 }
 

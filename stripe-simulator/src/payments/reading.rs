@@ -34,14 +34,22 @@ impl Setting<'_> {
             return Some(self.ready_card(test));
         }
         TestBankAccount::by_token(token).map(|account| {
-            self.us_bank_account(account.number, TEST_ROUTING_NUMBER, None, None, account.behaviour)
+            self.us_bank_account(
+                account.number,
+                TEST_ROUTING_NUMBER,
+                None,
+                None,
+                account.behaviour,
+            )
         })
     }
 
     /// Reads `type` and the hash named after it. `prefix` is the path of the hash the parameters
     /// stand in (`payment_method_data`), for the `param` of errors; empty at the top.
     pub(crate) fn read(self, params: Params<'_>, prefix: &str) -> Result<Instrument, StripeError> {
-        let kind = params.required("type").map_err(|_| StripeError::missing_param(&path(prefix, "type")))?;
+        let kind = params
+            .required("type")
+            .map_err(|_| StripeError::missing_param(&path(prefix, "type")))?;
         match kind {
             "card" => self.read_card(params, prefix),
             "us_bank_account" => self.read_us_bank_account(params, prefix),
@@ -63,8 +71,9 @@ impl Setting<'_> {
             return Err(StripeError::missing_param(&card));
         };
         if let Some(token) = fields.text("token") {
-            let test = TestCard::by_token(token)
-                .ok_or_else(|| StripeError::no_such_in("token", token, &format!("{card}[token]")))?;
+            let test = TestCard::by_token(token).ok_or_else(|| {
+                StripeError::no_such_in("token", token, &format!("{card}[token]"))
+            })?;
             return Ok(self.ready_card(test));
         }
         self.read_typed_card(fields, &card)
@@ -76,8 +85,16 @@ impl Setting<'_> {
         fields: Params<'_>,
         card: &str,
     ) -> Result<Instrument, StripeError> {
-        let at = |field: &str| if card.is_empty() { field.to_owned() } else { format!("{card}[{field}]") };
-        let number = fields.text("number").ok_or_else(|| StripeError::missing_param(&at("number")))?;
+        let at = |field: &str| {
+            if card.is_empty() {
+                field.to_owned()
+            } else {
+                format!("{card}[{field}]")
+            }
+        };
+        let number = fields
+            .text("number")
+            .ok_or_else(|| StripeError::missing_param(&at("number")))?;
         let refuse = |fault: CardFault| {
             let error = StripeError::card(fault.code, fault.message).param(at(fault.field));
             match fault.decline_code {
@@ -87,7 +104,9 @@ impl Setting<'_> {
         };
         let test = TestCard::by_number(number).map_err(refuse)?;
         let integer = |field: &str| {
-            fields.integer(field).ok_or_else(|| StripeError::missing_param(&at(field)))
+            fields
+                .integer(field)
+                .ok_or_else(|| StripeError::missing_param(&at(field)))
         };
         let (exp_month, exp_year) =
             check_expiry(integer("exp_month")?, integer("exp_year")?, self.year_month)
@@ -97,10 +116,20 @@ impl Setting<'_> {
             test.check_cvc(cvc).map_err(refuse)?;
         }
         let fingerprint = test.fingerprint(self.account);
-        Ok(Instrument::Card(Card { test, exp_month, exp_year, cvc_given: cvc.is_some(), fingerprint }))
+        Ok(Instrument::Card(Card {
+            test,
+            exp_month,
+            exp_year,
+            cvc_given: cvc.is_some(),
+            fingerprint,
+        }))
     }
 
-    fn read_us_bank_account(self, params: Params<'_>, prefix: &str) -> Result<Instrument, StripeError> {
+    fn read_us_bank_account(
+        self,
+        params: Params<'_>,
+        prefix: &str,
+    ) -> Result<Instrument, StripeError> {
         let bank = path(prefix, "us_bank_account");
         let Some(fields) = params.child("us_bank_account") else {
             return Err(StripeError::missing_param(&bank));
@@ -112,9 +141,11 @@ impl Setting<'_> {
             .text("routing_number")
             .ok_or_else(|| StripeError::missing_param(&format!("{bank}[routing_number]")))?;
         if routing.len() != 9 || !routing.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(StripeError::invalid("The routing number must have 9 digits.")
-                .code("routing_number_invalid")
-                .param(format!("{bank}[routing_number]")));
+            return Err(
+                StripeError::invalid("The routing number must have 9 digits.")
+                    .code("routing_number_invalid")
+                    .param(format!("{bank}[routing_number]")),
+            );
         }
         let behaviour = TestBankAccount::by_number(number).ok_or_else(|| {
             StripeError::invalid("The bank account number provided is invalid.")
@@ -137,8 +168,16 @@ impl Setting<'_> {
         Instrument::UsBankAccount(UsBankAccount {
             last4: last4(number),
             routing_number: routing.to_owned(),
-            account_holder_type: if holder == Some("company") { "company" } else { "individual" },
-            account_type: if kind == Some("savings") { "savings" } else { "checking" },
+            account_holder_type: if holder == Some("company") {
+                "company"
+            } else {
+                "individual"
+            },
+            account_type: if kind == Some("savings") {
+                "savings"
+            } else {
+                "checking"
+            },
             fingerprint: fingerprint(self.account, &format!("{routing}/{number}")),
             behaviour,
         })
@@ -146,7 +185,10 @@ impl Setting<'_> {
 
     fn read_sepa_debit(self, params: Params<'_>, prefix: &str) -> Result<Instrument, StripeError> {
         let at = format!("{}[iban]", path(prefix, "sepa_debit"));
-        let Some(iban) = params.child("sepa_debit").and_then(|fields| fields.text("iban")) else {
+        let Some(iban) = params
+            .child("sepa_debit")
+            .and_then(|fields| fields.text("iban"))
+        else {
             return Err(StripeError::missing_param(&at));
         };
         let iban: String = iban.chars().filter(|c| !c.is_whitespace()).collect();
@@ -176,7 +218,11 @@ impl Setting<'_> {
 
 /// `name` within the hash at `prefix`.
 fn path(prefix: &str, name: &str) -> String {
-    if prefix.is_empty() { name.to_owned() } else { format!("{prefix}[{name}]") }
+    if prefix.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{prefix}[{name}]")
+    }
 }
 
 fn last4(number: &str) -> String {

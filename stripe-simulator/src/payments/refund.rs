@@ -138,8 +138,11 @@ impl Account {
             .get(charge_id)
             .cloned()
             .ok_or_else(|| StripeError::no_such_in("charge", charge_id, "charge"))?;
-        let charged_back =
-            self.payments.disputes.by_key("charge", charge_id).any(|dispute| !dispute.is_inquiry());
+        let charged_back = self
+            .payments
+            .disputes
+            .by_key("charge", charge_id)
+            .any(|dispute| !dispute.is_inquiry());
         if charged_back {
             return Err(StripeError::invalid(format!(
                 "Charge {charge_id} has been charged back; cannot issue a refund."
@@ -153,7 +156,11 @@ impl Account {
             let answer = card.map_or(RefundAnswer::Succeeds, |card| card.test.behaviour.refund);
             (answer, method.instrument.type_name())
         });
-        let prefix = if charge.id.starts_with("py_") { "pyr_" } else { "re_" };
+        let prefix = if charge.id.starts_with("py_") {
+            "pyr_"
+        } else {
+            "re_"
+        };
         let id = self.ids.long(prefix);
         let transaction = self.book_refund(&id, &charge, amount);
         let pending = answer == RefundAnswer::Pending;
@@ -166,7 +173,11 @@ impl Account {
             payment_intent: charge.payment_intent.clone(),
             customer: charge.customer.clone(),
             method_type,
-            status: if pending { RefundStatus::Pending } else { RefundStatus::Succeeded },
+            status: if pending {
+                RefundStatus::Pending
+            } else {
+                RefundStatus::Succeeded
+            },
             reason: request.reason,
             balance_transaction: Some(transaction),
             failure_reason: None,
@@ -188,7 +199,9 @@ impl Account {
 
     /// Due work: the bank's second answer to a refund.
     fn turn_refund(&mut self, id: &str) {
-        let Some(refund) = self.payments.refunds.get(id) else { return };
+        let Some(refund) = self.payments.refunds.get(id) else {
+            return;
+        };
         match refund.status {
             RefundStatus::Pending => {
                 self.change_refund(id, |refund| refund.status = RefundStatus::Succeeded);
@@ -212,7 +225,9 @@ impl Account {
 
     /// Changes a refund and tells of it.
     pub(crate) fn change_refund(&mut self, id: &str, change: impl FnOnce(&mut Refund)) -> Value {
-        let Some(mut refund) = self.payments.refunds.get_mut(id) else { return Value::Null };
+        let Some(mut refund) = self.payments.refunds.get_mut(id) else {
+            return Value::Null;
+        };
         let before = refund.render();
         change(&mut refund);
         let after = refund.render();
@@ -248,12 +263,18 @@ fn refundable_amount(charge: &Charge, wanted: Option<i64>) -> Result<i64, Stripe
     let left = charge.refundable();
     let amount = wanted.unwrap_or(left);
     if amount < 1 {
-        return Err(StripeError::invalid("This value must be greater than or equal to 1.")
-            .code("parameter_invalid_integer")
-            .param("amount"));
+        return Err(
+            StripeError::invalid("This value must be greater than or equal to 1.")
+                .code("parameter_invalid_integer")
+                .param("amount"),
+        );
     }
     if amount > left {
-        let which = if charge.amount_refunded == 0 { "charge amount" } else { "unrefunded amount on charge" };
+        let which = if charge.amount_refunded == 0 {
+            "charge amount"
+        } else {
+            "unrefunded amount on charge"
+        };
         return Err(StripeError::invalid(format!(
             "Refund amount ({}) is greater than {which} ({})",
             charge.currency.display(amount),

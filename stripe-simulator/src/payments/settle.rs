@@ -3,7 +3,7 @@
 use super::attempt::Attempt;
 use super::bank::{BankBehaviour, Settlement};
 use super::charge::ChargeStatus;
-use super::instrument::Instrument;
+use super::instrument::{Instrument, Presence};
 use super::intent_error::IntentError;
 use super::payment_intent::{NextAction, PaymentStatus};
 use super::setup_intent::SetupStatus;
@@ -30,11 +30,15 @@ pub(crate) enum NothingToAuthenticate {
 impl Account {
     /// Due work: the bank pays a debit, or returns it.
     pub(crate) fn settle_debit(&mut self, id: &str) {
-        let Some(intent) = self.payments.payment_intents.get(id).cloned() else { return };
+        let Some(intent) = self.payments.payment_intents.get(id).cloned() else {
+            return;
+        };
         if intent.status != PaymentStatus::Processing {
             return;
         }
-        let Some(charge_id) = intent.latest_charge.clone() else { return };
+        let Some(charge_id) = intent.latest_charge.clone() else {
+            return;
+        };
         let method = intent.payment_method.as_deref();
         let method = method.and_then(|method| self.payments.payment_methods.get(method));
         let Some(method) = method else { return };
@@ -72,7 +76,9 @@ impl Account {
 
     /// Due work: an authorization that nobody captured.
     pub(crate) fn lapse_authorization(&mut self, id: &str) {
-        let Some(intent) = self.payments.payment_intents.get(id) else { return };
+        let Some(intent) = self.payments.payment_intents.get(id) else {
+            return;
+        };
         if intent.status != PaymentStatus::RequiresCapture {
             return;
         }
@@ -112,8 +118,11 @@ impl Account {
         if id.starts_with("seti_") {
             return self.answer_setup_authentication(id, answer);
         }
-        let intent =
-            self.payments.payment_intents.get(id).ok_or(NothingToAuthenticate::Unknown)?;
+        let intent = self
+            .payments
+            .payment_intents
+            .get(id)
+            .ok_or(NothingToAuthenticate::Unknown)?;
         let waits = intent.status == PaymentStatus::RequiresAction
             && matches!(intent.next_action, Some(NextAction::Authenticate { .. }));
         if !waits {
@@ -121,13 +130,19 @@ impl Account {
         }
         match answer {
             BankAnswer::Approve => {
-                let attempt = Attempt { authenticated: true, ..Attempt::default() };
+                let attempt = Attempt {
+                    presence: Presence::Authenticated,
+                    ..Attempt::default()
+                };
                 self.attempt_payment(id, &attempt);
             }
             BankAnswer::Deny => {
                 let method = intent.payment_method.as_deref();
                 let method = method.and_then(|method| self.payments.payment_methods.get(method));
-                let rendered = method.map_or(serde_json::Value::Null, super::payment_method::PaymentMethod::render);
+                let rendered = method.map_or(
+                    serde_json::Value::Null,
+                    super::payment_method::PaymentMethod::render,
+                );
                 let error = IntentError::authentication_failed(
                     "payment_intent_authentication_failure",
                     rendered,
@@ -144,13 +159,17 @@ impl Account {
         id: &str,
         answer: BankAnswer,
     ) -> Result<(), NothingToAuthenticate> {
-        let intent = self.payments.setup_intents.get(id).ok_or(NothingToAuthenticate::Unknown)?;
+        let intent = self
+            .payments
+            .setup_intents
+            .get(id)
+            .ok_or(NothingToAuthenticate::Unknown)?;
         if intent.status != SetupStatus::RequiresAction {
             return Err(NothingToAuthenticate::NotWaiting);
         }
         match answer {
             BankAnswer::Approve => {
-                self.attempt_setup(id, true, None);
+                self.attempt_setup(id, Presence::Authenticated, None);
             }
             BankAnswer::Deny => self.refuse_setup_authentication(id),
         }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::instrument::{Answer, Circumstances};
+use super::instrument::{Answer, Circumstances, Presence};
 use super::intent_error::IntentError;
 use super::payment_intent::three_d_secure_requested;
 use super::payment_method::{PaymentMethod, Tenure};
@@ -14,19 +14,22 @@ impl Account {
     pub(crate) fn attempt_setup(
         &mut self,
         id: &str,
-        authenticated: bool,
+        presence: Presence,
         return_url: Option<String>,
     ) -> SetupStatus {
         let Some(intent) = self.payments.setup_intents.get(id).cloned() else {
             return SetupStatus::Canceled;
         };
         let method = intent.payment_method.as_deref();
-        let method = method.and_then(|method| self.payments.payment_methods.get(method)).cloned();
-        let Some(method) = method else { return intent.status };
+        let method = method
+            .and_then(|method| self.payments.payment_methods.get(method))
+            .cloned();
+        let Some(method) = method else {
+            return intent.status;
+        };
         let circumstances = Circumstances {
-            off_session: false,
+            presence,
             set_up: false,
-            authenticated,
             three_d_secure_requested: three_d_secure_requested(&intent.payment_method_options),
         };
         let setup_attempt = self.ids.long("setatt_");
@@ -59,10 +62,12 @@ impl Account {
         if let Some(customer) = &intent.customer {
             self.attach_verified(&method.id, customer);
         }
-        let mandate = method
-            .instrument
-            .needs_mandate()
-            .then(|| method.mandate.clone().unwrap_or_else(|| self.ids.long("mandate_")));
+        let mandate = method.instrument.needs_mandate().then(|| {
+            method
+                .mandate
+                .clone()
+                .unwrap_or_else(|| self.ids.long("mandate_"))
+        });
         if let Some(mut method) = self.payments.payment_methods.get_mut(&method.id) {
             method.verified = true;
             method.set_up |= !intent.on_session;
@@ -91,7 +96,9 @@ impl Account {
 
     /// The customer failed 3-D Secure.
     pub(crate) fn refuse_setup_authentication(&mut self, id: &str) {
-        let Some(intent) = self.payments.setup_intents.get(id) else { return };
+        let Some(intent) = self.payments.setup_intents.get(id) else {
+            return;
+        };
         let method = intent.payment_method.as_deref();
         let method = method.and_then(|method| self.payments.payment_methods.get(method));
         let rendered = method.map_or(Value::Null, PaymentMethod::render);
@@ -119,7 +126,9 @@ impl Account {
     /// Makes a method the customer's, the bank having verified it. Attaching it again to the same
     /// customer changes nothing.
     pub(crate) fn attach_verified(&mut self, id: &str, customer: &str) {
-        let Some(mut method) = self.payments.payment_methods.get_mut(id) else { return };
+        let Some(mut method) = self.payments.payment_methods.get_mut(id) else {
+            return;
+        };
         if method.tenure != Tenure::Fresh {
             return;
         }

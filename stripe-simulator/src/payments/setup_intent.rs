@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::intent_error::IntentError;
-use super::payment_intent::render_authentication;
+use super::payment_intent::{allowed_types, render_authentication};
 use crate::params::Metadata;
 use crate::store::{Key, Stored};
 
@@ -77,25 +77,40 @@ impl Stored for SetupIntent {
     }
 
     fn keys(&self) -> Vec<Key> {
-        let customer = self.customer.iter().map(|customer| ("customer", customer.clone()));
-        let method = self.payment_method.iter().map(|id| ("payment_method", id.clone()));
+        let customer = self
+            .customer
+            .iter()
+            .map(|customer| ("customer", customer.clone()));
+        let method = self
+            .payment_method
+            .iter()
+            .map(|id| ("payment_method", id.clone()));
         customer.chain(method).collect()
     }
 }
 
 impl SetupIntent {
     pub(crate) fn render(&self) -> Value {
-        let automatic = self.automatic_payment_methods.as_ref().map(|allow_redirects| {
-            json!({ "allow_redirects": allow_redirects, "enabled": true })
-        });
-        let configuration =
-            self.configuration.as_ref().map(|id| json!({ "id": id, "parent": null }));
+        let automatic = self
+            .automatic_payment_methods
+            .as_ref()
+            .map(|allow_redirects| json!({ "allow_redirects": allow_redirects, "enabled": true }));
+        let configuration = self
+            .configuration
+            .as_ref()
+            .map(|id| json!({ "id": id, "parent": null }));
         let next_action = (self.status == SetupStatus::RequiresAction).then(|| {
-            render_authentication(&self.authentication_url, self.return_url.as_deref(), &self.id)
+            render_authentication(
+                &self.authentication_url,
+                self.return_url.as_deref(),
+                &self.id,
+            )
         });
         json!({
             "id": self.id,
             "object": "setup_intent",
+            "allowed_payment_method_types":
+                allowed_types(self.automatic_payment_methods.as_deref(), &self.payment_method_types),
             "application": null,
             "automatic_payment_methods": automatic,
             "cancellation_reason": self.cancellation_reason,
@@ -138,9 +153,15 @@ impl SetupIntent {
             };
             if let (Some(fields), Some(given)) = (
                 fields.as_object_mut(),
-                self.payment_method_options.get(kind).and_then(Value::as_object),
+                self.payment_method_options
+                    .get(kind)
+                    .and_then(Value::as_object),
             ) {
-                fields.extend(given.iter().map(|(name, value)| (name.clone(), value.clone())));
+                fields.extend(
+                    given
+                        .iter()
+                        .map(|(name, value)| (name.clone(), value.clone())),
+                );
             }
             options.insert(kind.clone(), fields);
         }

@@ -20,13 +20,29 @@ pub(crate) static RESOURCE: Resource = Resource {
         Route::post("/v1/charges/{charge}", "charge", update),
     ],
     find: |account, id| account.payments.charges.get(id).map(Charge::render),
+    all: |account| {
+        account
+            .payments
+            .charges
+            .oldest_first()
+            .map(Charge::render)
+            .collect()
+    },
     includes: &[("refunds", refunds)],
 };
 
 fn refunds(account: &Account, id: &str) -> Value {
-    let refunds: Vec<Value> =
-        account.payments.refunds.by_key("charge", id).map(Refund::render).collect();
-    account.payments.charges.get(id).map_or(Value::Null, |charge| charge.render_refunds(refunds))
+    let refunds: Vec<Value> = account
+        .payments
+        .refunds
+        .by_key("charge", id)
+        .map(Refund::render)
+        .collect();
+    account
+        .payments
+        .charges
+        .get(id)
+        .map_or(Value::Null, |charge| charge.render_refunds(refunds))
 }
 
 fn retrieve(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
@@ -44,7 +60,9 @@ fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     }
     let (before, after) = ctx.account.change_charge(&id, |charge| {
         params.patch("description").apply(&mut charge.description);
-        params.patch("receipt_email").apply(&mut charge.receipt_email);
+        params
+            .patch("receipt_email")
+            .apply(&mut charge.receipt_email);
         params.merge_metadata(&mut charge.metadata);
     });
     ctx.account.emit_updated("charge.updated", &before, &after);

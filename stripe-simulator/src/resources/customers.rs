@@ -12,6 +12,7 @@ use crate::front::errors::StripeError;
 use crate::front::list;
 use crate::front::router::{Ctx, Reply, Route};
 use crate::params::{Metadata, Params, Patch};
+use crate::payments::methods::DEFAULT_METHOD;
 use crate::registry::Resource;
 use crate::store::{Key, Stored};
 
@@ -359,6 +360,13 @@ fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         ..Customer::default()
     };
     customer.apply(params)?;
+    let method = account.method_of_new_customer(params)?;
+    if customer.invoice_settings.default_payment_method.is_some() {
+        customer
+            .invoice_settings
+            .default_payment_method
+            .clone_from(&method);
+    }
     let id = customer.id.clone();
     let body = customer.render(account);
     account.customers.insert(customer);
@@ -368,6 +376,9 @@ fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     }
     if let Some(balance) = params.integer("balance").filter(|balance| *balance != 0) {
         set_balance(account, &id, balance, Kind::Initial);
+    }
+    if let Some(method) = method {
+        account.attach_verified(&method, &id);
     }
     Ok(account.render(&id).unwrap_or_default().into())
 }
@@ -383,6 +394,10 @@ fn retrieve(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
 fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     let id = of_path(ctx)?;
     let account = &mut *ctx.account;
+    let settings = params.child("invoice_settings");
+    if let Some(method) = settings.and_then(|settings| settings.text("default_payment_method")) {
+        account.check_owned_method(method, &id, DEFAULT_METHOD)?;
+    }
     let mut body = change(account, &id, |customer| customer.apply(params))?;
     let balance = account
         .customers

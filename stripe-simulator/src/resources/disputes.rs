@@ -19,6 +19,14 @@ pub(crate) static RESOURCE: Resource = Resource {
         Route::post("/v1/disputes/{dispute}/close", "dispute", close),
     ],
     find: |account, id| account.payments.disputes.get(id).map(Dispute::render),
+    all: |account| {
+        account
+            .payments
+            .disputes
+            .oldest_first()
+            .map(Dispute::render)
+            .collect()
+    },
     includes: &[],
 };
 
@@ -41,13 +49,15 @@ fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     if let Some(mut dispute) = ctx.account.payments.disputes.get_mut(&id) {
         params.merge_metadata(&mut dispute.metadata);
     }
-    let evidence =
-        params.child("evidence").map_or_else(Map::new, |evidence| evidence.map().clone());
+    let evidence = params
+        .child("evidence")
+        .map_or_else(Map::new, |evidence| evidence.map().clone());
     // Stripe submits by default.
     let submit = !evidence.is_empty() && params.boolean("submit").unwrap_or(true);
     ctx.account.answer_dispute(&id, evidence, submit);
     let after = find(ctx)?.render();
-    ctx.account.emit_updated("charge.dispute.updated", &before, &after);
+    ctx.account
+        .emit_updated("charge.dispute.updated", &before, &after);
     Ok(after.into())
 }
 
@@ -64,6 +74,14 @@ fn list_all(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         (None, None) => None,
     };
     let store = &ctx.account.payments.disputes;
-    let page = list::list(ctx, params, store, "dispute", key, |_| true, Dispute::render)?;
+    let page = list::list(
+        ctx,
+        params,
+        store,
+        "dispute",
+        key,
+        |_| true,
+        Dispute::render,
+    )?;
     Ok(page.into())
 }

@@ -7,6 +7,8 @@ use crate::currency::Currency;
 use crate::front::errors::StripeError;
 use crate::front::router::Request;
 use crate::params::Params;
+use crate::payments::collect::default_method_types;
+use crate::payments::instrument::Presence;
 
 /// For whom, and with what, an intent may be paid.
 #[derive(Debug, Clone, Copy)]
@@ -15,7 +17,7 @@ pub(crate) struct IntentRequest<'a> {
     pub(crate) types: &'a [String],
 }
 
-/// `payment_method_types` of a new intent, and where they come from.
+/// The methods that a new intent takes, and where they come from.
 #[derive(Debug, Clone)]
 pub(crate) struct MethodTypes {
     pub(crate) types: Vec<String>,
@@ -32,25 +34,35 @@ pub(crate) fn method_types(
     params: Params<'_>,
     currency: Currency,
 ) -> MethodTypes {
-    let named: Vec<String> =
-        params.texts("payment_method_types").into_iter().map(str::to_owned).collect();
+    let named: Vec<String> = params
+        .texts("payment_method_types")
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
     if !named.is_empty() {
-        return MethodTypes { types: named, automatic: None, configuration: None };
+        return MethodTypes {
+            types: named,
+            automatic: None,
+            configuration: None,
+        };
     }
     let automatic = params.child("automatic_payment_methods");
     let redirects = automatic.and_then(|automatic| automatic.text("allow_redirects"));
     MethodTypes {
-        types: account.default_method_types(currency),
+        types: default_method_types(currency),
         automatic: Some(redirects.unwrap_or("always").to_owned()),
         configuration: Some(account.method_configuration()),
     }
 }
 
 /// `off_session` is a flag, or says what kind of payment without the customer it is.
-pub(crate) fn off_session(params: Params<'_>) -> bool {
-    match params.text("off_session") {
-        Some("one_off" | "recurring") => true,
-        _ => params.boolean("off_session").unwrap_or(false),
+pub(crate) fn presence(params: Params<'_>) -> Presence {
+    let off_session = matches!(params.text("off_session"), Some("one_off" | "recurring"))
+        || params.boolean("off_session").unwrap_or(false);
+    if off_session {
+        Presence::OffSession
+    } else {
+        Presence::OnSession
     }
 }
 
@@ -61,16 +73,18 @@ pub(crate) fn check_client_secret(
     expected: &str,
     what: &str,
 ) -> Result<(), StripeError> {
-    match params.text("client_secret") {
-        Some(given) if given == expected => Ok(()),
-        Some(_) => Err(StripeError::invalid(format!(
-            "The client_secret provided does not match the client_secret associated with the \
-             {what}."
-        ))
-        .param("client_secret")),
-        None if request.publishable => Err(StripeError::missing_param("client_secret")),
-        None => Ok(()),
+    let given = match request.browser_secret.as_deref() {
+        Some("") => return Err(StripeError::missing_param("client_secret")),
+        Some(secret) => Some(secret),
+        None => params.text("client_secret"),
+    };
+    if given.is_none_or(|given| given == expected) {
+        return Ok(());
     }
+    Err(StripeError::invalid(format!(
+        "The client_secret provided does not match the client_secret associated with the {what}."
+    ))
+    .param("client_secret"))
 }
 
 /// 400 with the intent inside, for a step that its status does not allow.

@@ -4,15 +4,16 @@ use serde_json::{Value, json};
 
 use super::customers;
 use super::intents::{
-    IntentRequest, MethodTypes, check_client_secret, method_types, off_session, unexpected_state,
+    IntentRequest, MethodTypes, check_client_secret, method_types, presence, unexpected_state,
 };
 use crate::account::Account;
-use crate::currency::{Currency, check_charge_amount};
+use crate::currency::Currency;
 use crate::front::errors::StripeError;
 use crate::front::list;
 use crate::front::router::{Ctx, Reply, Route};
 use crate::params::Params;
 use crate::payments::attempt::Attempt;
+use crate::payments::limits::check_charge_amount;
 use crate::payments::payment_intent::{CaptureMethod, Owner, PaymentIntent, PaymentStatus};
 use crate::registry::Resource;
 
@@ -24,18 +25,48 @@ pub(crate) static RESOURCE: Resource = Resource {
         Route::get("/v1/payment_intents", "payment_intent", list_all),
         Route::get("/v1/payment_intents/{intent}", "payment_intent", retrieve),
         Route::post("/v1/payment_intents/{intent}", "payment_intent", update),
-        Route::post("/v1/payment_intents/{intent}/confirm", "payment_intent", confirm),
-        Route::post("/v1/payment_intents/{intent}/cancel", "payment_intent", cancel),
-        Route::post("/v1/payment_intents/{intent}/capture", "payment_intent", capture),
+        Route::post(
+            "/v1/payment_intents/{intent}/confirm",
+            "payment_intent",
+            confirm,
+        ),
+        Route::post(
+            "/v1/payment_intents/{intent}/cancel",
+            "payment_intent",
+            cancel,
+        ),
+        Route::post(
+            "/v1/payment_intents/{intent}/capture",
+            "payment_intent",
+            capture,
+        ),
     ],
-    find: |account, id| account.payments.payment_intents.get(id).map(PaymentIntent::render),
+    find: |account, id| {
+        account
+            .payments
+            .payment_intents
+            .get(id)
+            .map(PaymentIntent::render)
+    },
+    all: |account| {
+        account
+            .payments
+            .payment_intents
+            .oldest_first()
+            .map(PaymentIntent::render)
+            .collect()
+    },
     includes: &[],
 };
 
 const UNEXPECTED: &str = "payment_intent_unexpected_state";
 
 fn rendered(account: &Account, id: &str) -> Value {
-    account.payments.payment_intents.get(id).map_or(Value::Null, PaymentIntent::render)
+    account
+        .payments
+        .payment_intents
+        .get(id)
+        .map_or(Value::Null, PaymentIntent::render)
 }
 
 /// The path's intent, its customer's clock being acted on.
@@ -52,7 +83,9 @@ fn of_path(ctx: &mut Ctx<'_>, params: Params<'_>) -> Result<PaymentIntent, Strip
 }
 
 fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
-    let amount = params.integer("amount").ok_or_else(|| StripeError::missing_param("amount"))?;
+    let amount = params
+        .integer("amount")
+        .ok_or_else(|| StripeError::missing_param("amount"))?;
     let currency = Currency::parse(params.required("currency")?, "currency")?;
     check_charge_amount(amount, currency, "amount")?;
     if let Some(customer) = params.text("customer") {
@@ -62,33 +95,42 @@ fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     let confirms = params.boolean("confirm").unwrap_or(false);
     if !confirms && (params.is_given("off_session") || params.is_given("error_on_requires_action"))
     {
-        let param = if params.is_given("off_session") { "off_session" } else { "error_on_requires_action" };
+        let param = if params.is_given("off_session") {
+            "off_session"
+        } else {
+            "error_on_requires_action"
+        };
         return Err(StripeError::invalid(format!(
             "You cannot set `{param}` when creating a PaymentIntent without `confirm=true`."
         ))
         .param(param));
     }
     let account = &mut *ctx.account;
-    let MethodTypes { types, automatic, configuration } = method_types(account, params, currency);
+    let MethodTypes {
+        types,
+        automatic,
+        configuration,
+    } = method_types(account, params, currency);
     let id = account.ids.long("pi_");
     let client_secret = format!("{id}_secret_{}", account.ids.base62(25));
     let mut intent = PaymentIntent {
         created: account.now(),
         livemode: account.livemode,
-        amount,
-        currency,
         customer: params.owned("customer"),
         payment_method_types: types,
         automatic_payment_methods: automatic,
         configuration,
         manual_confirmation: params.text("confirmation_method") == Some("manual"),
         authentication_url: account.authentication_url(&id),
-        ..PaymentIntent::new(id.clone(), client_secret)
+        ..PaymentIntent::new(id.clone(), client_secret, amount, currency)
     };
     apply(&mut intent, params);
     let method = account.method_for_intent(
         params,
-        IntentRequest { customer: intent.customer.as_deref(), types: &intent.payment_method_types },
+        IntentRequest {
+            customer: intent.customer.as_deref(),
+            types: &intent.payment_method_types,
+        },
     )?;
     if method.is_some() {
         intent.payment_method = method;
@@ -97,22 +139,39 @@ fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     let body = intent.render();
     account.payments.payment_intents.insert(intent);
     account.emit("payment_intent.created", &body);
-    if confirms { confirm_now(ctx, &id, params) } else { Ok(body.into()) }
+    if confirms {
+        confirm_now(ctx, &id, params)
+    } else {
+        Ok(body.into())
+    }
 }
 
 /// The parameters that creation and update share.
 fn apply(intent: &mut PaymentIntent, params: Params<'_>) {
     params.patch("description").apply(&mut intent.description);
-    params.patch("receipt_email").apply(&mut intent.receipt_email);
-    params.patch("setup_future_usage").apply(&mut intent.setup_future_usage);
-    params.patch("statement_descriptor").apply(&mut intent.statement_descriptor);
-    params.patch("statement_descriptor_suffix").apply(&mut intent.statement_descriptor_suffix);
-    params.patch("transfer_group").apply(&mut intent.transfer_group);
+    params
+        .patch("receipt_email")
+        .apply(&mut intent.receipt_email);
+    params
+        .patch("setup_future_usage")
+        .apply(&mut intent.setup_future_usage);
+    params
+        .patch("statement_descriptor")
+        .apply(&mut intent.statement_descriptor);
+    params
+        .patch("statement_descriptor_suffix")
+        .apply(&mut intent.statement_descriptor_suffix);
+    params
+        .patch("transfer_group")
+        .apply(&mut intent.transfer_group);
     params.merge_metadata(&mut intent.metadata);
     if let Some(shipping) = params.raw("shipping") {
         intent.shipping = render_shipping(shipping);
     }
-    if let Some(options) = params.raw("payment_method_options").filter(|value| value.is_object()) {
+    if let Some(options) = params
+        .raw("payment_method_options")
+        .filter(|value| value.is_object())
+    {
         intent.payment_method_options = options.clone();
     }
     intent.capture_method = match params.text("capture_method") {
@@ -125,10 +184,16 @@ fn apply(intent: &mut PaymentIntent, params: Params<'_>) {
 }
 
 fn render_shipping(given: &Value) -> Value {
-    let Some(fields) = given.as_object() else { return Value::Null };
+    let Some(fields) = given.as_object() else {
+        return Value::Null;
+    };
     let get = |name: &str| fields.get(name).cloned().unwrap_or_default();
     let part = |name: &str| {
-        fields.get("address").and_then(|address| address.get(name)).cloned().unwrap_or_default()
+        fields
+            .get("address")
+            .and_then(|address| address.get(name))
+            .cloned()
+            .unwrap_or_default()
     };
     json!({
         "address": {
@@ -154,7 +219,13 @@ fn retrieve(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
 fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     let intent = of_path(ctx, params)?;
     let mut changed = intent.clone();
-    let structural = ["amount", "currency", "customer", "payment_method", "payment_method_data"];
+    let structural = [
+        "amount",
+        "currency",
+        "customer",
+        "payment_method",
+        "payment_method_data",
+    ];
     if let Some(field) = structural.into_iter().find(|field| params.is_given(field))
         && !intent.status.is_confirmable()
     {
@@ -182,9 +253,12 @@ fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         customers::named(ctx.account, customer, "customer")?;
         changed.customer = Some(customer.to_owned());
     }
-    if params.is_given("payment_method_types") {
-        changed.payment_method_types =
-            params.texts("payment_method_types").into_iter().map(str::to_owned).collect();
+    if params.is_given("allowed_payment_method_types") {
+        changed.payment_method_types = params
+            .texts("payment_method_types")
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
     }
     apply(&mut changed, params);
     let request = IntentRequest {
@@ -261,10 +335,9 @@ fn confirm_now(ctx: &mut Ctx<'_>, id: &str, params: Params<'_>) -> Reply {
         .with("payment_intent", intent.render()));
     }
     let attempt = Attempt {
-        off_session: off_session(params),
+        presence: presence(params),
         error_on_requires_action: params.boolean("error_on_requires_action").unwrap_or(false),
         return_url: params.owned("return_url"),
-        ..Attempt::default()
     };
     let status = account.attempt_payment(id, &attempt);
     account.tell_owner(id);
@@ -305,7 +378,10 @@ fn cancel(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     {
         account.release_authorization(charge);
     }
-    account.cancel_payment(&intent.id, params.text("cancellation_reason").unwrap_or_default());
+    account.cancel_payment(
+        &intent.id,
+        params.text("cancellation_reason").unwrap_or_default(),
+    );
     Ok(rendered(account, &intent.id).into())
 }
 
@@ -324,7 +400,9 @@ fn capture(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
             intent.render(),
         ));
     }
-    let amount = params.integer("amount_to_capture").unwrap_or(intent.amount_capturable);
+    let amount = params
+        .integer("amount_to_capture")
+        .unwrap_or(intent.amount_capturable);
     if amount < 1 || amount > intent.amount_capturable {
         return Err(StripeError::invalid(format!(
             "The requested capture amount is greater than the amount you can capture for this \

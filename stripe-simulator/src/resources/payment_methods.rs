@@ -19,13 +19,47 @@ pub(crate) static RESOURCE: Resource = Resource {
     routes: &[
         Route::post("/v1/payment_methods", "payment_method", create),
         Route::get("/v1/payment_methods", "payment_method", list_all),
-        Route::get("/v1/payment_methods/{payment_method}", "payment_method", retrieve),
-        Route::post("/v1/payment_methods/{payment_method}", "payment_method", update),
-        Route::post("/v1/payment_methods/{payment_method}/attach", "payment_method", attach),
-        Route::post("/v1/payment_methods/{payment_method}/detach", "payment_method", detach),
-        Route::get("/v1/customers/{customer}/payment_methods", "payment_method", list_of_customer),
+        Route::get(
+            "/v1/payment_methods/{payment_method}",
+            "payment_method",
+            retrieve,
+        ),
+        Route::post(
+            "/v1/payment_methods/{payment_method}",
+            "payment_method",
+            update,
+        ),
+        Route::post(
+            "/v1/payment_methods/{payment_method}/attach",
+            "payment_method",
+            attach,
+        ),
+        Route::post(
+            "/v1/payment_methods/{payment_method}/detach",
+            "payment_method",
+            detach,
+        ),
+        Route::get(
+            "/v1/customers/{customer}/payment_methods",
+            "payment_method",
+            list_of_customer,
+        ),
     ],
-    find: |account, id| account.payments.payment_methods.get(id).map(PaymentMethod::render),
+    find: |account, id| {
+        account
+            .payments
+            .payment_methods
+            .get(id)
+            .map(PaymentMethod::render)
+    },
+    all: |account| {
+        account
+            .payments
+            .payment_methods
+            .oldest_first()
+            .map(PaymentMethod::render)
+            .collect()
+    },
     includes: &[],
 };
 
@@ -35,7 +69,11 @@ fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
 }
 
 fn rendered(account: &Account, id: &str) -> Value {
-    account.payments.payment_methods.get(id).map_or(Value::Null, PaymentMethod::render)
+    account
+        .payments
+        .payment_methods
+        .get(id)
+        .map_or(Value::Null, PaymentMethod::render)
 }
 
 /// The path's payment method, its customer's clock being acted on.
@@ -69,7 +107,9 @@ fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     let before = method.render();
     let mut changed = method.clone();
     params.merge_metadata(&mut changed.metadata);
-    params.patch("allow_redisplay").apply(&mut changed.allow_redisplay);
+    params
+        .patch("allow_redisplay")
+        .apply(&mut changed.allow_redisplay);
     if let Some(details) = params.child("billing_details") {
         changed.billing_details.merge(details);
     }
@@ -78,7 +118,8 @@ fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     }
     let after = changed.render();
     ctx.account.payments.payment_methods.insert(changed);
-    ctx.account.emit_updated("payment_method.updated", &before, &after);
+    ctx.account
+        .emit_updated("payment_method.updated", &before, &after);
     Ok(after.into())
 }
 
@@ -94,8 +135,12 @@ fn update_card(
         ))
         .param("card"));
     };
-    let month = fields.integer("exp_month").unwrap_or(i64::from(card.exp_month));
-    let year = fields.integer("exp_year").unwrap_or(i64::from(card.exp_year));
+    let month = fields
+        .integer("exp_month")
+        .unwrap_or(i64::from(card.exp_month));
+    let year = fields
+        .integer("exp_year")
+        .unwrap_or(i64::from(card.exp_year));
     let (month, year) = check_expiry(month, year, now).map_err(|fault| {
         StripeError::card(fault.code, fault.message).param(format!("card[{}]", fault.field))
     })?;
@@ -109,10 +154,13 @@ fn attach(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     customers::named(ctx.account, customer, "customer")?;
     ctx.account.act_for(customer);
     let named = ctx.arg("payment_method").to_owned();
-    let id = ctx.account.resolve_payment_method(&named, "payment_method").map_err(|error| {
-        // In the path, an unknown id is 404.
-        error.status(404)
-    })?;
+    let id = ctx
+        .account
+        .resolve_payment_method(&named, "payment_method")
+        .map_err(|error| {
+            // In the path, an unknown id is 404.
+            error.status(404)
+        })?;
     ctx.account.attach_payment_method(&id, customer)?;
     Ok(rendered(ctx.account, &id).into())
 }

@@ -18,6 +18,14 @@ pub(crate) static RESOURCE: Resource = Resource {
         Route::post("/v1/refunds/{refund}/cancel", "charge", cancel),
     ],
     find: |account, id| account.payments.refunds.get(id).map(Refund::render),
+    all: |account| {
+        account
+            .payments
+            .refunds
+            .oldest_first()
+            .map(Refund::render)
+            .collect()
+    },
     includes: &[],
 };
 
@@ -59,7 +67,10 @@ fn charge_of(ctx: &Ctx<'_>, intent: &str) -> Result<String, StripeError> {
     let Some(found) = ctx.account.payments.payment_intents.get(intent) else {
         return Err(StripeError::no_such("payment_intent", intent, "payment_intent").status(404));
     };
-    let charge = found.latest_charge.as_deref().and_then(|id| ctx.account.payments.charges.get(id));
+    let charge = found
+        .latest_charge
+        .as_deref()
+        .and_then(|id| ctx.account.payments.charges.get(id));
     match charge {
         Some(charge) if charge.failure_code.is_none() => Ok(charge.id.clone()),
         _ => Err(StripeError::invalid(format!(
@@ -83,8 +94,9 @@ fn retrieve(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
 
 fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     let id = find(ctx, ctx.arg("refund"))?.id.clone();
-    let body =
-        ctx.account.change_refund(&id, |refund| params.merge_metadata(&mut refund.metadata));
+    let body = ctx
+        .account
+        .change_refund(&id, |refund| params.merge_metadata(&mut refund.metadata));
     Ok(body.into())
 }
 
@@ -97,7 +109,9 @@ fn cancel(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
         )));
     }
     let (id, charge, amount) = (refund.id.clone(), refund.charge.clone(), refund.amount);
-    let body = ctx.account.change_refund(&id, |refund| refund.status = RefundStatus::Canceled);
+    let body = ctx
+        .account
+        .change_refund(&id, |refund| refund.status = RefundStatus::Canceled);
     let (before, after) = ctx.account.change_charge(&charge, |charge| {
         charge.amount_refunded = charge.amount_refunded.saturating_sub(amount);
     });

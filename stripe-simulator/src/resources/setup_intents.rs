@@ -12,6 +12,7 @@ use crate::front::errors::StripeError;
 use crate::front::list;
 use crate::front::router::{Ctx, Reply, Route};
 use crate::params::Params;
+use crate::payments::instrument::Presence;
 use crate::payments::setup_intent::{SetupIntent, SetupStatus};
 use crate::registry::Resource;
 
@@ -23,17 +24,39 @@ pub(crate) static RESOURCE: Resource = Resource {
         Route::get("/v1/setup_intents", "setup_intent", list_all),
         Route::get("/v1/setup_intents/{intent}", "setup_intent", retrieve),
         Route::post("/v1/setup_intents/{intent}", "setup_intent", update),
-        Route::post("/v1/setup_intents/{intent}/confirm", "setup_intent", confirm),
+        Route::post(
+            "/v1/setup_intents/{intent}/confirm",
+            "setup_intent",
+            confirm,
+        ),
         Route::post("/v1/setup_intents/{intent}/cancel", "setup_intent", cancel),
     ],
-    find: |account, id| account.payments.setup_intents.get(id).map(SetupIntent::render),
+    find: |account, id| {
+        account
+            .payments
+            .setup_intents
+            .get(id)
+            .map(SetupIntent::render)
+    },
+    all: |account| {
+        account
+            .payments
+            .setup_intents
+            .oldest_first()
+            .map(SetupIntent::render)
+            .collect()
+    },
     includes: &[],
 };
 
 const UNEXPECTED: &str = "setup_intent_unexpected_state";
 
 fn rendered(account: &Account, id: &str) -> Value {
-    account.payments.setup_intents.get(id).map_or(Value::Null, SetupIntent::render)
+    account
+        .payments
+        .setup_intents
+        .get(id)
+        .map_or(Value::Null, SetupIntent::render)
 }
 
 /// The path's intent, its customer's clock being acted on.
@@ -56,7 +79,11 @@ fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     }
     let account = &mut *ctx.account;
     let currency = Currency::parse(&account.settings.default_currency, "currency")?;
-    let MethodTypes { types, automatic, configuration } = method_types(account, params, currency);
+    let MethodTypes {
+        types,
+        automatic,
+        configuration,
+    } = method_types(account, params, currency);
     let intent = SetupIntent {
         payment_method_types: types,
         automatic_payment_methods: automatic,
@@ -115,8 +142,9 @@ impl Account {
     ) -> Result<SetupIntent, StripeError> {
         params.patch("description").apply(&mut intent.description);
         params.merge_metadata(&mut intent.metadata);
-        if let Some(options) =
-            params.raw("payment_method_options").filter(|value| value.is_object())
+        if let Some(options) = params
+            .raw("payment_method_options")
+            .filter(|value| value.is_object())
         {
             intent.payment_method_options = options.clone();
         }
@@ -140,7 +168,12 @@ fn retrieve(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
 
 fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     let mut intent = of_path(ctx, params)?;
-    let structural = ["customer", "payment_method", "payment_method_data", "payment_method_types"];
+    let structural = [
+        "customer",
+        "payment_method",
+        "payment_method_data",
+        "allowed_payment_method_types",
+    ];
     if let Some(field) = structural.into_iter().find(|field| params.is_given(field))
         && !intent.status.is_open()
     {
@@ -159,9 +192,12 @@ fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         customers::named(ctx.account, customer, "customer")?;
         intent.customer = Some(customer.to_owned());
     }
-    if params.is_given("payment_method_types") {
-        intent.payment_method_types =
-            params.texts("payment_method_types").into_iter().map(str::to_owned).collect();
+    if params.is_given("allowed_payment_method_types") {
+        intent.payment_method_types = params
+            .texts("payment_method_types")
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
     }
     let intent = ctx.account.with_parameters(intent, params)?;
     let body = intent.render();
@@ -215,7 +251,7 @@ fn confirm_now(ctx: &mut Ctx<'_>, id: &str, params: Params<'_>) -> Reply {
         )
         .with("setup_intent", intent.render()));
     }
-    account.attempt_setup(id, false, params.owned("return_url"));
+    account.attempt_setup(id, Presence::OnSession, params.owned("return_url"));
     account.tell_setup_owner(id);
     let intent = account.payments.setup_intents.get(id);
     let error = intent.and_then(|intent| intent.last_setup_error.clone());
@@ -261,6 +297,14 @@ fn list_all(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         method.is_none_or(|method| intent.payment_method.as_deref() == Some(method))
     };
     let store = &ctx.account.payments.setup_intents;
-    let page = list::list(ctx, params, store, "setupintent", key, keep, SetupIntent::render)?;
+    let page = list::list(
+        ctx,
+        params,
+        store,
+        "setupintent",
+        key,
+        keep,
+        SetupIntent::render,
+    )?;
     Ok(page.into())
 }

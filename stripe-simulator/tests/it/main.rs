@@ -14,4 +14,5 @@ mod discounts_and_tax;
 mod front;
 mod hostile;
 mod plans;
+mod payments;
 mod support;

@@ -63,6 +63,7 @@ impl Stripe {
         let simulator = configure(builder).start().unwrap();
         let agent = Agent::config_builder()
             .http_status_as_error(false)
+            .max_redirects(0)
             .build()
             .into();
         Self {
