@@ -1,7 +1,7 @@
 //! The accounts, by key.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::account::Account;
@@ -17,7 +17,7 @@ pub(crate) struct Settings {
     pub(crate) upstream_latency_ms: u64,
     /// Of requests that name none.
     pub(crate) default_api_version: String,
-    /// Whether answers are checked against the response shapes.
+    /// Whether answers are checked against the response shapes from the start.
     pub(crate) check_responses: bool,
 }
 
@@ -48,6 +48,7 @@ pub(crate) struct World {
     keys: RwLock<HashMap<String, Key>>,
     accounts: RwLock<BTreeMap<(String, bool), Arc<Mutex<Account>>>>,
     requests: AtomicU64,
+    checks_responses: AtomicBool,
     violations: Mutex<Vec<String>>,
 }
 
@@ -68,6 +69,7 @@ impl World {
             keys: RwLock::default(),
             accounts: RwLock::default(),
             requests: AtomicU64::new(settings.seed),
+            checks_responses: AtomicBool::new(settings.check_responses),
             violations: Mutex::default(),
             settings,
         };
@@ -163,6 +165,17 @@ impl World {
     pub(crate) fn accounts(&self) -> Vec<Arc<Mutex<Account>>> {
         let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
         accounts.values().map(Arc::clone).collect()
+    }
+
+    /// Whether answers are checked against the response shapes.
+    pub(crate) fn checks_responses(&self) -> bool {
+        self.checks_responses.load(Ordering::Relaxed)
+    }
+
+    /// Switches the check on or off and forgets what was found.
+    pub(crate) fn check_responses(&self, check: bool) {
+        self.checks_responses.store(check, Ordering::Relaxed);
+        lock(&self.violations).clear();
     }
 
     /// Where answers differed from the response shapes.

@@ -7,6 +7,7 @@ mod clock;
 mod keys;
 mod payments;
 mod state;
+mod violations;
 
 use std::sync::{Arc, Mutex};
 
@@ -93,7 +94,13 @@ impl AdminCall<'_> {
     }
 }
 
-static TABLES: &[&[AdminRoute]] = &[keys::ROUTES, clock::ROUTES, payments::ROUTES, state::ROUTES];
+static TABLES: &[&[AdminRoute]] = &[
+    keys::ROUTES,
+    clock::ROUTES,
+    payments::ROUTES,
+    state::ROUTES,
+    violations::ROUTES,
+];
 
 /// Answers a request under the prefix.
 pub(crate) fn handle(world: &World, http: &HttpRequest) -> HttpResponse {

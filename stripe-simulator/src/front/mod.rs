@@ -160,7 +160,7 @@ fn serve(
         legacy,
     };
     let answer = in_account(&key, route, &request, form, known)?;
-    if world.settings.check_responses
+    if world.checks_responses()
         && let Answer::Json(body) = &answer
     {
         note_violations(world, route, body);

@@ -16,3 +16,4 @@ mod hostile;
 mod plans;
 mod payments;
 mod support;
+mod violations;

@@ -112,7 +112,7 @@ def webhooks_are_signed_and_retried(c):
         assert endpoint.secret.startswith("whsec_"), endpoint.secret
         customer = c.v1.customers.create({"name": "Hook"})
         receiver.wait(1)
-        c.admin("POST", "/clock/advance", {"seconds": DAY})
+        c.admin("POST", "/clock", {"advance_seconds": DAY})
         deliveries = receiver.wait(2)
         events = [stripe.Event.construct_from(
             __import__("json").loads(body), c.key) for body, _ in deliveries]
