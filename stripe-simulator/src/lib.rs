@@ -28,6 +28,7 @@ mod resources;
 mod server;
 pub mod shapes;
 mod store;
+mod webhooks;
 mod world;
 
 use std::io;
