@@ -14,6 +14,7 @@
 
 mod account;
 mod admin;
+mod billing;
 mod clock;
 mod currency;
 mod engine;
@@ -28,7 +29,6 @@ mod resources;
 mod server;
 pub mod shapes;
 mod store;
-mod webhooks;
 mod world;
 
 use std::io;

@@ -32,18 +32,21 @@ pub(crate) static RESOURCES: &[&Resource] = &[
     &resources::plans::RESOURCE,
     &resources::disputes::RESOURCE,
     &resources::events::RESOURCE,
+    &resources::invoice_items::RESOURCE,
+    &resources::invoice_payments::RESOURCE,
+    &resources::invoices::RESOURCE,
     &resources::payment_intents::RESOURCE,
     &resources::payment_methods::RESOURCE,
-    &resources::event_destinations::RESOURCE,
     &resources::prices::RESOURCE,
     &resources::products::RESOURCE,
     &resources::promotion_codes::RESOURCE,
     &resources::refunds::RESOURCE,
     &resources::setup_intents::RESOURCE,
+    &resources::subscription_items::RESOURCE,
+    &resources::subscriptions::RESOURCE,
     &resources::tax_ids::RESOURCE,
     &resources::tax_rates::RESOURCE,
     &resources::test_clocks::RESOURCE,
-    &resources::webhook_endpoints::RESOURCE,
 ];
 
 /// Any object by id.

@@ -4,8 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use tokio::sync::Notify;
-
 use crate::account::Account;
 use crate::clock::ClockMode;
 use crate::ids::Ids;
@@ -51,10 +49,6 @@ pub(crate) struct World {
     accounts: RwLock<BTreeMap<(String, bool), Arc<Mutex<Account>>>>,
     requests: AtomicU64,
     checks_responses: AtomicBool,
-    /// Told when a delivery is ready.
-    pub(crate) wake: Arc<Notify>,
-    /// Told when an attempt is over.
-    pub(crate) settled: Notify,
     violations: Mutex<Vec<String>>,
 }
 
@@ -76,8 +70,6 @@ impl World {
             accounts: RwLock::default(),
             requests: AtomicU64::new(settings.seed),
             checks_responses: AtomicBool::new(settings.check_responses),
-            wake: Arc::default(),
-            settled: Notify::new(),
             violations: Mutex::default(),
             settings,
         };
@@ -155,15 +147,7 @@ impl World {
         let seed = id.bytes().fold(self.settings.seed, |seed, byte| {
             seed.wrapping_mul(0x0100_0000_01B3) ^ u64::from(byte)
         });
-        let wake = Arc::clone(&self.wake);
-        Account::new(
-            id,
-            livemode,
-            seed,
-            self.settings.clock,
-            &self.base_url,
-            wake,
-        )
+        Account::new(id, livemode, seed, self.settings.clock, &self.base_url)
     }
 
     /// The account of this id and mode, made when it is new.

@@ -8,7 +8,6 @@ mod keys;
 mod payments;
 mod state;
 mod violations;
-mod webhooks;
 
 use std::sync::{Arc, Mutex};
 
@@ -101,7 +100,6 @@ static TABLES: &[&[AdminRoute]] = &[
     payments::ROUTES,
     state::ROUTES,
     violations::ROUTES,
-    webhooks::ROUTES,
 ];
 
 /// Answers a request under the prefix.

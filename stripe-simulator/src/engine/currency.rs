@@ -20,20 +20,20 @@ const TWO_DECIMAL: &str = "usd aed afn all amd ang aoa ars aud awg azn bam bbd b
     wst xcd xcg yer zar zmw usdc btn ghs eek lvl svc vef ltl";
 
 /// Every currency that Stripe takes, in lower case.
-pub fn known() -> impl Iterator<Item = &'static str> {
+pub(crate) fn known() -> impl Iterator<Item = &'static str> {
     let two = TWO_DECIMAL.split_whitespace();
     two.chain(ZERO_DECIMAL).chain(THREE_DECIMAL)
 }
 
 /// Whether Stripe takes this currency; the code is lower case.
-pub fn is_known(code: &str) -> bool {
+pub(crate) fn is_known(code: &str) -> bool {
     ZERO_DECIMAL.contains(&code)
         || THREE_DECIMAL.contains(&code)
         || TWO_DECIMAL.split_whitespace().any(|known| known == code)
 }
 
 /// How many decimal places the major unit has: 0, 2 or 3.
-pub fn places(code: &str) -> usize {
+pub(crate) fn places(code: &str) -> usize {
     if ZERO_DECIMAL.contains(&code) {
         0
     } else if THREE_DECIMAL.contains(&code) {
@@ -43,13 +43,30 @@ pub fn places(code: &str) -> usize {
     }
 }
 
+/// The least that Stripe charges in a currency, in minor units
+/// (docs.stripe.com/currencies#minimum-and-maximum-charge-amounts).
+pub(crate) fn minimum_charge(code: &str) -> i64 {
+    match code {
+        "gbp" => 30,
+        "aed" | "myr" | "pln" | "ron" => 200,
+        "bgn" => 100,
+        "dkk" => 250,
+        "nok" | "sek" => 300,
+        "hkd" => 400,
+        "mxn" | "thb" => 1000,
+        "czk" => 1500,
+        "huf" => 17_500,
+        _ => 50,
+    }
+}
+
 /// An amount in minor units as Stripe writes it in a line's description: `$20.00`, `¥500`.
-pub fn format(minor: i64, code: &str) -> String {
+pub(crate) fn format(minor: i64, code: &str) -> String {
     format_decimal(Decimal::from_int(minor), code)
 }
 
 /// The same for an amount finer than the minor unit: `$0.00003`.
-pub fn format_decimal(minor: Decimal, code: &str) -> String {
+pub(crate) fn format_decimal(minor: Decimal, code: &str) -> String {
     let places = places(code);
     let divisor = (0..places).fold(1, |power, _| power * 10);
     let major = minor.fraction(1, divisor).to_string();

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// How many places after the point a [`Decimal`] keeps.
-pub const PLACES: usize = 12;
+pub(crate) const PLACES: usize = 12;
 const SCALE: i128 = 1_000_000_000_000;
 
 /// A fixed-point number: twelve decimal places over a 128-bit integer.
@@ -11,11 +11,11 @@ const SCALE: i128 = 1_000_000_000_000;
 /// Used for unit prices in minor units (`"0.003"` is three thousandths of a cent), for percentages
 /// and for quantities that need not be whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Decimal(i128);
+pub(crate) struct Decimal(i128);
 
 /// Why a text is no [`Decimal`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ParseDecimalError {
+pub(crate) enum ParseDecimalError {
     /// Empty, or holds something other than digits, one point and a leading sign.
     Malformed,
     /// More than twelve places after the point.
@@ -38,24 +38,24 @@ impl std::error::Error for ParseDecimalError {}
 
 impl Decimal {
     /// Nothing at all.
-    pub const ZERO: Self = Self(0);
+    pub(crate) const ZERO: Self = Self(0);
     /// One whole unit.
-    pub const ONE: Self = Self(SCALE);
+    pub(crate) const ONE: Self = Self(SCALE);
 
     /// A whole number of units.
-    pub const fn from_int(value: i64) -> Self {
+    pub(crate) const fn from_int(value: i64) -> Self {
         // A 64-bit integer times 10^12 stays below 2^103.
         #[expect(clippy::as_conversions, reason = "i128::from is not const")]
         Self(value as i128 * SCALE)
     }
 
     /// Whether this is exactly zero.
-    pub const fn is_zero(self) -> bool {
+    pub(crate) const fn is_zero(self) -> bool {
         self.0 == 0
     }
 
     /// Whether this is below zero.
-    pub const fn is_negative(self) -> bool {
+    pub(crate) const fn is_negative(self) -> bool {
         self.0 < 0
     }
 
@@ -63,7 +63,7 @@ impl Decimal {
     ///
     /// # Errors
     /// [`ParseDecimalError`] names what is wrong with the text.
-    pub fn parse(text: &str) -> Result<Self, ParseDecimalError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, ParseDecimalError> {
         let (negative, digits) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
             None => (false, text),
@@ -92,32 +92,32 @@ impl Decimal {
 
     /// The sum, or the largest representable value.
     #[must_use]
-    pub const fn plus(self, other: Self) -> Self {
+    pub(crate) const fn plus(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
     }
 
     /// The difference, or the smallest representable value.
     #[must_use]
-    pub const fn minus(self, other: Self) -> Self {
+    pub(crate) const fn minus(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))
     }
 
     /// The opposite.
     #[must_use]
-    pub const fn negated(self) -> Self {
+    pub(crate) const fn negated(self) -> Self {
         Self(self.0.saturating_neg())
     }
 
     /// This many times a whole number.
     #[must_use]
-    pub fn times(self, factor: i64) -> Self {
+    pub(crate) fn times(self, factor: i64) -> Self {
         Self(self.0.saturating_mul(i128::from(factor)))
     }
 
     /// `self × numerator ÷ denominator`, half a last place away from zero; zero for a zero
     /// denominator.
     #[must_use]
-    pub fn fraction(self, numerator: i64, denominator: i64) -> Self {
+    pub(crate) fn fraction(self, numerator: i64, denominator: i64) -> Self {
         Self(mul_div(
             self.0,
             i128::from(numerator),
@@ -127,34 +127,34 @@ impl Decimal {
 
     /// The product of two decimals, half a last place away from zero.
     #[must_use]
-    pub fn times_decimal(self, other: Self) -> Self {
+    pub(crate) fn times_decimal(self, other: Self) -> Self {
         Self(mul_div(self.0, other.0, SCALE))
     }
 
     /// `self ÷ other`, half a last place away from zero; zero when `other` is zero.
     #[must_use]
-    pub fn over(self, other: Self) -> Self {
+    pub(crate) fn over(self, other: Self) -> Self {
         Self(mul_div(self.0, SCALE, other.0))
     }
 
     /// This many percent of `of`.
     #[must_use]
-    pub fn percent_of(self, of: Self) -> Self {
+    pub(crate) fn percent_of(self, of: Self) -> Self {
         Self(mul_div(of.0, self.0, SCALE.saturating_mul(100)))
     }
 
     /// The nearest whole number, halves away from zero: Stripe's rounding of an invoice line.
-    pub fn round(self) -> i64 {
+    pub(crate) fn round(self) -> i64 {
         clamp(div_round(self.0, SCALE))
     }
 
     /// The whole number at or below.
-    pub fn floor(self) -> i64 {
+    pub(crate) fn floor(self) -> i64 {
         clamp(self.0.div_euclid(SCALE))
     }
 
     /// The whole number, if there is nothing after the point.
-    pub fn to_int(self) -> Option<i64> {
+    pub(crate) fn to_int(self) -> Option<i64> {
         (self.0 % SCALE == 0).then(|| clamp(self.0 / SCALE))
     }
 }

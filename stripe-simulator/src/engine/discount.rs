@@ -4,7 +4,7 @@ use super::decimal::Decimal;
 
 /// What a coupon takes off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Off {
+pub(crate) enum Off {
     /// So many percent, 0 to 100.
     Percent(Decimal),
     /// An amount in minor units of the invoice's currency.
@@ -13,12 +13,12 @@ pub enum Off {
 
 /// A line as far as discounts are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Line {
+pub(crate) struct Line {
     /// Amount in minor units before any discount.
-    pub amount: i64,
+    pub(crate) amount: i64,
     /// Whether this discount may touch it: the line is discountable and the coupon's
     /// `applies_to` names its product, or names none.
-    pub eligible: bool,
+    pub(crate) eligible: bool,
 }
 
 /// What one discount takes off each line, in minor units: zero or above, except that a percentage
@@ -27,7 +27,7 @@ pub struct Line {
 /// `left` is what each line still amounts to after the discounts before this one. An amount off
 /// is spread over the eligible lines in proportion; what rounding leaves over goes to the lines
 /// with the largest remainders, the first of equals first, so that the parts sum to the whole.
-pub fn apply(off: Off, left: &[Line]) -> Vec<i64> {
+pub(crate) fn apply(off: Off, left: &[Line]) -> Vec<i64> {
     match off {
         Off::Percent(percent) => left
             .iter()
@@ -79,7 +79,7 @@ fn spread(amount: i64, lines: &[Line]) -> Vec<i64> {
 /// What several discounts take off, each on what the ones before it left.
 ///
 /// The outer vector is one entry per discount, the inner one per line.
-pub fn apply_all(discounts: &[(Off, Vec<bool>)], amounts: &[i64]) -> Vec<Vec<i64>> {
+pub(crate) fn apply_all(discounts: &[(Off, Vec<bool>)], amounts: &[i64]) -> Vec<Vec<i64>> {
     let mut left = amounts.to_vec();
     let mut taken = Vec::with_capacity(discounts.len());
     for (off, eligible) in discounts {

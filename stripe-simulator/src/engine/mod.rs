@@ -3,10 +3,10 @@
 //! Nothing here knows of HTTP, of objects' JSON or of the clock; all amounts are integers in a
 //! currency's minor unit, or [`decimal::Decimal`] where Stripe allows finer unit prices.
 
-pub mod currency;
-pub mod decimal;
-pub mod discount;
-pub mod period;
-pub mod pricing;
-pub mod proration;
-pub mod tax;
+pub(crate) mod currency;
+pub(crate) mod decimal;
+pub(crate) mod discount;
+pub(crate) mod period;
+pub(crate) mod pricing;
+pub(crate) mod proration;
+pub(crate) mod tax;

@@ -10,7 +10,7 @@ use jiff::{Span, Timestamp, ToSpan};
 
 /// The unit of a recurring price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Unit {
+pub(crate) enum Unit {
     /// 24 hours.
     Day,
     /// Seven days.
@@ -23,7 +23,7 @@ pub enum Unit {
 
 impl Unit {
     /// Stripe's word for it.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Day => "day",
             Self::Week => "week",
@@ -33,7 +33,7 @@ impl Unit {
     }
 
     /// Reads Stripe's word.
-    pub fn parse(word: &str) -> Option<Self> {
+    pub(crate) fn parse(word: &str) -> Option<Self> {
         [Self::Day, Self::Week, Self::Month, Self::Year]
             .into_iter()
             .find(|unit| unit.as_str() == word)
@@ -42,31 +42,31 @@ impl Unit {
 
 /// A unit so many times: `month × 3` is a quarter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Interval {
+pub(crate) struct Interval {
     /// What is counted.
-    pub unit: Unit,
+    pub(crate) unit: Unit,
     /// How many of them, at least one.
-    pub count: u32,
+    pub(crate) count: u32,
 }
 
 /// From `start` (inclusive) to `end` (exclusive), in seconds since the epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Period {
+pub(crate) struct Period {
     /// First second in it.
-    pub start: i64,
+    pub(crate) start: i64,
     /// First second after it.
-    pub end: i64,
+    pub(crate) end: i64,
 }
 
 impl Period {
     /// Its length in seconds, never below zero.
-    pub const fn seconds(self) -> i64 {
+    pub(crate) const fn seconds(self) -> i64 {
         let length = self.end.saturating_sub(self.start);
         if length < 0 { 0 } else { length }
     }
 
     /// The seconds of it that lie at or after `from`.
-    pub const fn seconds_after(self, from: i64) -> i64 {
+    pub(crate) const fn seconds_after(self, from: i64) -> i64 {
         let from = if from < self.start { self.start } else { from };
         if from >= self.end { 0 } else { self.end - from }
     }
@@ -74,14 +74,14 @@ impl Period {
 
 impl Interval {
     /// One of a unit.
-    pub const fn one(unit: Unit) -> Self {
+    pub(crate) const fn one(unit: Unit) -> Self {
         Self { unit, count: 1 }
     }
 
     /// The `n`th boundary counted from the anchor, in seconds since the epoch.
     ///
     /// Beyond the calendar's range (the year 9999) it stays at the last second representable.
-    pub fn boundary(self, anchor: i64, n: i64) -> i64 {
+    pub(crate) fn boundary(self, anchor: i64, n: i64) -> i64 {
         let steps = n.saturating_mul(i64::from(self.count.max(1)));
         let span = match self.unit {
             Unit::Day => Span::new().try_days(steps),
@@ -104,7 +104,7 @@ impl Interval {
     }
 
     /// The period, on the grid that the anchor spans, that holds `at`.
-    pub fn containing(self, anchor: i64, at: i64) -> Period {
+    pub(crate) fn containing(self, anchor: i64, at: i64) -> Period {
         let mut n = self.estimate(anchor, at);
         // The estimate is off by a few steps at most: months differ in length.
         while self.boundary(anchor, n) > at {
@@ -120,7 +120,7 @@ impl Interval {
     }
 
     /// The first boundary strictly after `at`.
-    pub fn next_boundary(self, anchor: i64, at: i64) -> i64 {
+    pub(crate) fn next_boundary(self, anchor: i64, at: i64) -> i64 {
         self.containing(anchor, at).end
     }
 
@@ -137,13 +137,13 @@ impl Interval {
 }
 
 /// `at` plus an interval, by the calendar.
-pub fn add(at: i64, interval: Interval) -> i64 {
+pub(crate) fn add(at: i64, interval: Interval) -> i64 {
     interval.boundary(at, 1)
 }
 
 /// The first instant after `at` that falls on `day_of_month` (clamped) and, where given, on that
 /// month and time of day: Stripe's `billing_cycle_anchor_config`.
-pub fn next_on(at: i64, config: AnchorConfig) -> i64 {
+pub(crate) fn next_on(at: i64, config: AnchorConfig) -> i64 {
     let now = civil(at);
     let mut first_of_month = now.date().first_of_month();
     // Two years hold every combination of month and day once.
@@ -174,21 +174,21 @@ pub fn next_on(at: i64, config: AnchorConfig) -> i64 {
 
 /// Stripe's `billing_cycle_anchor_config`, already validated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AnchorConfig {
+pub(crate) struct AnchorConfig {
     /// 1 to 31; later than the month's last day means its last day.
-    pub day_of_month: i8,
+    pub(crate) day_of_month: i8,
     /// 1 to 12.
-    pub month: Option<i8>,
+    pub(crate) month: Option<i8>,
     /// 0 to 23.
-    pub hour: Option<i8>,
+    pub(crate) hour: Option<i8>,
     /// 0 to 59.
-    pub minute: Option<i8>,
+    pub(crate) minute: Option<i8>,
     /// 0 to 59.
-    pub second: Option<i8>,
+    pub(crate) second: Option<i8>,
 }
 
 /// `day Mon year` in UTC, as Stripe writes dates into line descriptions.
-pub fn short_date(at: i64) -> String {
+pub(crate) fn short_date(at: i64) -> String {
     civil(at).strftime("%d %b %Y").to_string()
 }
 

@@ -4,7 +4,7 @@ use super::decimal::Decimal;
 
 /// How the last, partly filled package counts (`transform_quantity.round`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PackageRound {
+pub(crate) enum PackageRound {
     /// A started package is paid in full.
     Up,
     /// A started package is free.
@@ -13,16 +13,16 @@ pub enum PackageRound {
 
 /// Stripe's `transform_quantity`: quantities are divided into packages before they are priced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Package {
+pub(crate) struct Package {
     /// Units in a package, at least one.
-    pub divide_by: i64,
+    pub(crate) divide_by: i64,
     /// What becomes of a started one.
-    pub round: PackageRound,
+    pub(crate) round: PackageRound,
 }
 
 impl Package {
     /// How many packages a quantity makes.
-    pub fn count(self, quantity: i64) -> i64 {
+    pub(crate) fn count(self, quantity: i64) -> i64 {
         let size = self.divide_by.max(1);
         let whole = quantity.div_euclid(size);
         match self.round {
@@ -34,18 +34,18 @@ impl Package {
 
 /// One tier of a tiered price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tier {
+pub(crate) struct Tier {
     /// The last unit in it; none for the open end (`"inf"`).
-    pub up_to: Option<i64>,
+    pub(crate) up_to: Option<i64>,
     /// Price per unit, in minor units.
-    pub unit: Decimal,
+    pub(crate) unit: Decimal,
     /// Price of the tier itself once it is reached, in minor units.
-    pub flat: Option<Decimal>,
+    pub(crate) flat: Option<Decimal>,
 }
 
 /// How tiers are read (`tiers_mode`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TiersMode {
+pub(crate) enum TiersMode {
     /// Each unit costs what its own tier says.
     Graduated,
     /// All units cost what the tier of the whole quantity says.
@@ -54,7 +54,7 @@ pub enum TiersMode {
 
 /// A price's arithmetic.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Pricing {
+pub(crate) enum Pricing {
     /// So much per unit, or per package.
     PerUnit {
         /// Price of one, in minor units.
@@ -73,7 +73,7 @@ pub enum Pricing {
 
 /// What a [`Part`] is paid for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PartKind {
+pub(crate) enum PartKind {
     /// Units at a price without tiers.
     Units,
     /// Units in the tier of this index.
@@ -84,20 +84,20 @@ pub enum PartKind {
 
 /// One invoice line's worth of a price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
+pub(crate) struct Part {
     /// What it is paid for.
-    pub kind: PartKind,
+    pub(crate) kind: PartKind,
     /// How many units it holds, as the line shows them.
-    pub quantity: i64,
+    pub(crate) quantity: i64,
     /// What one costs, in minor units.
-    pub unit: Decimal,
+    pub(crate) unit: Decimal,
     /// The exact amount, in minor units, before the line is rounded.
-    pub exact: Decimal,
+    pub(crate) exact: Decimal,
 }
 
 impl Part {
     /// The amount as the invoice line has it, in minor units.
-    pub fn amount(&self) -> i64 {
+    pub(crate) fn amount(&self) -> i64 {
         self.exact.round()
     }
 }
@@ -108,7 +108,7 @@ impl Pricing {
     /// A price without tiers always makes one. A tiered price makes one for the units in each
     /// tier reached, and one for each flat amount; at quantity zero the first tier's flat amount
     /// is due all the same (Stripe docs, "Tiered pricing", on flat fees).
-    pub fn parts(&self, quantity: i64) -> Vec<Part> {
+    pub(crate) fn parts(&self, quantity: i64) -> Vec<Part> {
         match self {
             Self::PerUnit { unit, package } => {
                 let count = package.map_or(quantity, |package| package.count(quantity));
@@ -133,14 +133,14 @@ impl Pricing {
     }
 
     /// The whole amount in minor units: the sum of the lines, each rounded on its own.
-    pub fn amount(&self, quantity: i64) -> i64 {
+    pub(crate) fn amount(&self, quantity: i64) -> i64 {
         self.parts(quantity)
             .iter()
             .fold(0, |sum, part| sum.saturating_add(part.amount()))
     }
 
     /// The whole amount before any rounding.
-    pub fn exact(&self, quantity: i64) -> Decimal {
+    pub(crate) fn exact(&self, quantity: i64) -> Decimal {
         self.parts(quantity)
             .iter()
             .fold(Decimal::ZERO, |sum, part| sum.plus(part.exact))

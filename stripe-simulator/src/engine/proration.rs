@@ -9,12 +9,12 @@ use super::period::Period;
 
 /// The share of a full period's amount that falls on the time from `at` to the period's end, in
 /// minor units, rounded half away from zero.
-pub fn remaining(full: Decimal, period: Period, at: i64) -> i64 {
+pub(crate) fn remaining(full: Decimal, period: Period, at: i64) -> i64 {
     share(full, period.seconds_after(at), period.seconds())
 }
 
 /// `full × seconds ÷ of_seconds`, rounded half away from zero; the whole when the period is empty.
-pub fn share(full: Decimal, seconds: i64, of_seconds: i64) -> i64 {
+pub(crate) fn share(full: Decimal, seconds: i64, of_seconds: i64) -> i64 {
     if of_seconds <= 0 {
         return full.round();
     }
@@ -23,22 +23,22 @@ pub fn share(full: Decimal, seconds: i64, of_seconds: i64) -> i64 {
 
 /// The two lines of a change at one instant, in minor units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lines {
+pub(crate) struct Lines {
     /// Unused time of the old price: zero or below.
-    pub credit: i64,
+    pub(crate) credit: i64,
     /// Remaining time of the new price: zero or above.
-    pub debit: i64,
+    pub(crate) debit: i64,
 }
 
 impl Lines {
     /// What the change costs; below zero when it gives something back.
-    pub const fn net(self) -> i64 {
+    pub(crate) const fn net(self) -> i64 {
         self.credit.saturating_add(self.debit)
     }
 }
 
 /// Credits the old and debits the new amount for the rest of a period.
-pub fn change(old_full: Decimal, new_full: Decimal, period: Period, at: i64) -> Lines {
+pub(crate) fn change(old_full: Decimal, new_full: Decimal, period: Period, at: i64) -> Lines {
     Lines {
         credit: -remaining(old_full, period, at),
         debit: remaining(new_full, period, at),

@@ -4,27 +4,27 @@ use super::decimal::Decimal;
 
 /// A tax rate as far as arithmetic goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
+pub(crate) struct Rate {
     /// Percent, at most four places.
-    pub percent: Decimal,
+    pub(crate) percent: Decimal,
     /// Whether the line's amount already holds the tax.
-    pub inclusive: bool,
+    pub(crate) inclusive: bool,
 }
 
 /// One rate's tax on one line, in minor units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tax {
+pub(crate) struct Tax {
     /// The tax.
-    pub amount: i64,
+    pub(crate) amount: i64,
     /// What it was reckoned on: the amount without any inclusive tax.
-    pub taxable: i64,
+    pub(crate) taxable: i64,
 }
 
 /// The taxes on a line's amount (after discounts), one per rate in the same order.
 ///
 /// Several inclusive rates share what they are inside of; exclusive rates are reckoned on the
 /// amount without the inclusive tax (Stripe docs, "Tax rates", on inclusive and exclusive tax).
-pub fn on_line(amount: i64, rates: &[Rate]) -> Vec<Tax> {
+pub(crate) fn on_line(amount: i64, rates: &[Rate]) -> Vec<Tax> {
     let inside = rates
         .iter()
         .filter(|rate| rate.inclusive)
@@ -56,17 +56,17 @@ pub fn on_line(amount: i64, rates: &[Rate]) -> Vec<Tax> {
 
 /// A row of the automatic tax table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Jurisdiction {
+pub(crate) struct Jurisdiction {
     /// ISO country code.
-    pub country: &'static str,
+    pub(crate) country: &'static str,
     /// State or province, where the tax is theirs.
-    pub state: Option<&'static str>,
+    pub(crate) state: Option<&'static str>,
     /// Percent.
-    pub percent: &'static str,
+    pub(crate) percent: &'static str,
     /// What the tax is called.
-    pub display_name: &'static str,
+    pub(crate) display_name: &'static str,
     /// Stripe's `tax_type`.
-    pub tax_type: &'static str,
+    pub(crate) tax_type: &'static str,
 }
 
 const fn row(
@@ -110,7 +110,7 @@ const TABLE: [Jurisdiction; 20] = [
 ];
 
 /// The row of the automatic tax table for an address; none where no tax is collected.
-pub fn automatic(country: &str, state: Option<&str>) -> Option<&'static Jurisdiction> {
+pub(crate) fn automatic(country: &str, state: Option<&str>) -> Option<&'static Jurisdiction> {
     TABLE.iter().find(|row| {
         row.country.eq_ignore_ascii_case(country)
             && row

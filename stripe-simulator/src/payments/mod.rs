@@ -55,7 +55,7 @@ impl Default for Payments {
             refunds: Store::default(),
             disputes: Store::default(),
             ledger: Store::default(),
-            on_invoice_payment: |_, _, _| {},
+            on_invoice_payment: crate::billing::payer::moved,
             on_checkout_payment: |_, _| {},
         }
     }

@@ -97,7 +97,7 @@ pub(crate) enum TaxExempt {
 }
 
 impl TaxExempt {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::None => "none",
             Self::Exempt => "exempt",
@@ -297,7 +297,7 @@ impl Shipping {
         params.patch("phone").apply(&mut self.phone);
     }
 
-    fn render(&self) -> Value {
+    pub(crate) fn render(&self) -> Value {
         json!({
             "address": self.address.render(),
             "carrier": null,
@@ -450,6 +450,7 @@ fn delete(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
 /// Deletes a customer with all that hangs on it.
 pub(crate) fn remove(account: &mut Account, id: &str) {
     account.act_for(id);
+    crate::billing::cancel::all_of_customer(account, id);
     let last = account.render(id).unwrap_or_default();
     if let Some(mut customer) = account.customers.get_mut(id) {
         customer.deleted = true;

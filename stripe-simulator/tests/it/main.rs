@@ -6,6 +6,7 @@
     reason = "a panic is how a test fails"
 )]
 
+mod billing;
 mod catalog;
 mod clocks;
 mod contract;
@@ -15,7 +16,6 @@ mod front;
 mod hostile;
 mod payments;
 mod plans;
-mod receiver;
+mod subscriptions;
 mod support;
 mod violations;
-mod webhooks;
