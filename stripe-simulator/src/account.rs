@@ -1,6 +1,9 @@
 //! One Stripe account in one mode: every object, clock and setting of it.
 
+use std::sync::Arc;
+
 use serde_json::Value;
+use tokio::sync::Notify;
 
 use crate::billing::Billing;
 use crate::clock::{ClockMode, Clocks};
@@ -18,7 +21,9 @@ use crate::resources::promotion_codes::PromotionCode;
 use crate::resources::tax_ids::TaxId;
 use crate::resources::tax_rates::TaxRate;
 use crate::resources::test_clocks::TestClock;
+use crate::resources::webhook_endpoints::WebhookEndpoint;
 use crate::store::Store;
+use crate::webhooks::Outbox;
 
 /// What admin routes can set.
 #[derive(Clone, Debug)]
@@ -54,6 +59,7 @@ pub(crate) struct Account {
     /// The request being handled, for events; none while due work runs by itself.
     pub(crate) current_request: Option<RequestStamp>,
     pub(crate) events: Store<Event>,
+    pub(crate) outbox: Outbox,
     pub(crate) billing: Billing,
 
     pub(crate) coupons: Store<Coupon>,
@@ -66,6 +72,7 @@ pub(crate) struct Account {
     pub(crate) tax_rates: Store<TaxRate>,
     pub(crate) test_clocks: Store<TestClock>,
     pub(crate) payments: Payments,
+    pub(crate) webhook_endpoints: Store<WebhookEndpoint>,
 }
 
 impl Account {
@@ -75,6 +82,7 @@ impl Account {
         seed: u64,
         clock: ClockMode,
         base_url: &str,
+        wake: Arc<Notify>,
     ) -> Self {
         // The two modes of an account must not give the same ids.
         let seed = if livemode { !seed } else { seed };
@@ -87,6 +95,7 @@ impl Account {
             base_url: base_url.to_owned(),
             current_request: None,
             events: Store::default(),
+            outbox: Outbox::new(seed, !matches!(clock, ClockMode::Frozen { .. }), wake),
             billing: Billing::default(),
             coupons: Store::default(),
             customer_balance_transactions: Store::default(),
@@ -98,6 +107,7 @@ impl Account {
             tax_rates: Store::default(),
             test_clocks: Store::default(),
             payments: Payments::default(),
+            webhook_endpoints: Store::default(),
         }
     }
 

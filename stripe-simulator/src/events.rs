@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::account::Account;
 use crate::clock::Timestamp;
+use crate::resources::shared::rfc3339;
 use crate::store::{Key, Stored};
 
 /// One event. The object is kept as text: events are by far the most numerous objects.
@@ -18,6 +19,8 @@ pub(crate) struct Event {
     pub(crate) previous_attributes: Option<Box<str>>,
     pub(crate) request: Option<RequestStamp>,
     pub(crate) pending_webhooks: u32,
+    /// The account's time when it happened; `created` is that of the object's clock.
+    pub(crate) recorded: Timestamp,
     /// The id of the object it is about.
     pub(crate) about: String,
 }
@@ -69,6 +72,40 @@ impl Event {
     }
 }
 
+impl Event {
+    /// Its type among the events of `/v2/core`, where v1's carry a prefix.
+    pub(crate) fn thin_kind(&self) -> String {
+        if self.kind.starts_with("v2.") {
+            self.kind.clone()
+        } else {
+            format!("v1.{}", self.kind)
+        }
+    }
+
+    /// The event as `/v2/core/events` and thin payloads show it: it names the object only.
+    pub(crate) fn render_thin(&self) -> Value {
+        let reason = self.request.as_ref().map(|stamp| {
+            json!({
+                "type": "request",
+                "request": {
+                    "id": stamp.id,
+                    "idempotency_key": stamp.idempotency_key.as_deref().unwrap_or_default(),
+                },
+            })
+        });
+        json!({
+            "id": self.id,
+            "object": "v2.core.event",
+            "context": null,
+            "created": rfc3339(self.created),
+            "livemode": self.livemode,
+            "reason": reason,
+            "snapshot_event": (!self.kind.starts_with("v2.")).then_some(&self.id),
+            "type": self.thin_kind(),
+        })
+    }
+}
+
 fn parse(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or(Value::Null)
 }
@@ -87,11 +124,18 @@ impl Account {
         }
     }
 
-    fn record(&mut self, kind: &str, object: &Value, previous: Option<&Value>) {
+    /// Keeps an event and hands it to the webhook endpoints that want it; the answer is its id.
+    pub(crate) fn record(
+        &mut self,
+        kind: &str,
+        object: &Value,
+        previous: Option<&Value>,
+    ) -> String {
         let event = Event {
             id: self.ids.long("evt_"),
             kind: kind.to_owned(),
-            created: self.now(),
+            created: self.outbox.plan.pin_created.unwrap_or_else(|| self.now()),
+            recorded: self.clocks.account_now(),
             livemode: self.livemode,
             api_version: crate::API_VERSION.to_owned(),
             object: object.to_string().into(),
@@ -104,7 +148,15 @@ impl Account {
                 .unwrap_or_default()
                 .to_owned(),
         };
+        let id = event.id.clone();
         self.events.insert(event);
+        let pending = self.dispatch(&id, kind);
+        if pending > 0
+            && let Some(mut event) = self.events.get_mut(&id)
+        {
+            event.pending_webhooks = pending;
+        }
+        id
     }
 }
 

@@ -29,6 +29,7 @@ mod resources;
 mod server;
 pub mod shapes;
 mod store;
+mod webhooks;
 mod world;
 
 use std::io;

@@ -37,6 +37,7 @@ pub(crate) static RESOURCES: &[&Resource] = &[
     &resources::invoices::RESOURCE,
     &resources::payment_intents::RESOURCE,
     &resources::payment_methods::RESOURCE,
+    &resources::event_destinations::RESOURCE,
     &resources::prices::RESOURCE,
     &resources::products::RESOURCE,
     &resources::promotion_codes::RESOURCE,
@@ -47,6 +48,7 @@ pub(crate) static RESOURCES: &[&Resource] = &[
     &resources::tax_ids::RESOURCE,
     &resources::tax_rates::RESOURCE,
     &resources::test_clocks::RESOURCE,
+    &resources::webhook_endpoints::RESOURCE,
 ];
 
 /// Any object by id.

@@ -17,6 +17,7 @@ use tokio::runtime::Runtime;
 
 use crate::front::errors::StripeError;
 use crate::front::{self, HttpRequest, HttpResponse};
+use crate::webhooks::sender;
 use crate::world::{World, lock};
 
 /// Longest body that is read; larger ones get 413.
@@ -48,6 +49,7 @@ pub(crate) fn start(
     };
     runtime.spawn(accept(listener, Arc::clone(&world)));
     runtime.spawn(tick(Arc::clone(&world)));
+    runtime.spawn(sender::run(Arc::clone(&world)));
     Ok((runtime, world, address))
 }
 
@@ -93,10 +95,42 @@ async fn answer(
         tokio::time::sleep(Duration::from_millis(latency)).await;
     }
     let response = match read(request).await {
+        Ok(http) if http.path == IDLE_PATH => wait_until_idle(&world, &http).await,
         Ok(http) => front::handle(&world, &http),
         Err(error) => HttpResponse::json(error.http_status(), &error.body("")),
     };
     Ok(to_hyper(response))
+}
+
+/// The one admin call that waits: until no webhook is ready or being sent.
+const IDLE_PATH: &str = "/_simulator/webhooks/idle";
+
+async fn wait_until_idle(world: &World, http: &HttpRequest) -> HttpResponse {
+    let asked = http
+        .query
+        .as_deref()
+        .and_then(|query| query.strip_prefix("timeout_ms="));
+    let timeout_ms = asked.and_then(|text| text.parse().ok()).unwrap_or(10_000);
+    let is_idle = || {
+        world
+            .accounts()
+            .iter()
+            .all(|account| lock(account).outbox.is_idle())
+    };
+    let settle = async {
+        loop {
+            // Listening starts before looking, so that nothing falls between the two.
+            let settled = world.settled.notified();
+            if is_idle() {
+                return;
+            }
+            settled.await;
+        }
+    };
+    let idle = tokio::time::timeout(Duration::from_millis(timeout_ms), settle)
+        .await
+        .is_ok();
+    HttpResponse::json(200, &serde_json::json!({ "idle": idle }))
 }
 
 async fn read(request: Request<Incoming>) -> Result<HttpRequest, StripeError> {

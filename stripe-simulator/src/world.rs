@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use tokio::sync::Notify;
+
 use crate::account::Account;
 use crate::clock::ClockMode;
 use crate::ids::Ids;
@@ -49,6 +51,10 @@ pub(crate) struct World {
     accounts: RwLock<BTreeMap<(String, bool), Arc<Mutex<Account>>>>,
     requests: AtomicU64,
     checks_responses: AtomicBool,
+    /// Told when a delivery is ready.
+    pub(crate) wake: Arc<Notify>,
+    /// Told when an attempt is over.
+    pub(crate) settled: Notify,
     violations: Mutex<Vec<String>>,
 }
 
@@ -70,6 +76,8 @@ impl World {
             accounts: RwLock::default(),
             requests: AtomicU64::new(settings.seed),
             checks_responses: AtomicBool::new(settings.check_responses),
+            wake: Arc::default(),
+            settled: Notify::new(),
             violations: Mutex::default(),
             settings,
         };
@@ -147,7 +155,15 @@ impl World {
         let seed = id.bytes().fold(self.settings.seed, |seed, byte| {
             seed.wrapping_mul(0x0100_0000_01B3) ^ u64::from(byte)
         });
-        Account::new(id, livemode, seed, self.settings.clock, &self.base_url)
+        let wake = Arc::clone(&self.wake);
+        Account::new(
+            id,
+            livemode,
+            seed,
+            self.settings.clock,
+            &self.base_url,
+            wake,
+        )
     }
 
     /// The account of this id and mode, made when it is new.

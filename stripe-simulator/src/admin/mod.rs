@@ -8,6 +8,7 @@ mod keys;
 mod payments;
 mod state;
 mod violations;
+mod webhooks;
 
 use std::sync::{Arc, Mutex};
 
@@ -100,6 +101,7 @@ static TABLES: &[&[AdminRoute]] = &[
     payments::ROUTES,
     state::ROUTES,
     violations::ROUTES,
+    webhooks::ROUTES,
 ];
 
 /// Answers a request under the prefix.

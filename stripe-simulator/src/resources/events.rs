@@ -1,4 +1,4 @@
-//! Events: <https://docs.stripe.com/api/events>.
+//! The list of events: <https://docs.stripe.com/api/events>.
 
 use crate::clock::DAY;
 use crate::events::Event;
@@ -20,45 +20,51 @@ pub(crate) static RESOURCE: Resource = Resource {
     includes: &[],
 };
 
-/// Stripe: "List events, going back up to 30 days."
-const KEPT_DAYS: i64 = 30;
+/// Stripe: "going back up to 30 days".
+const KEPT: i64 = 30 * DAY;
 
 fn retrieve(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
     let id = ctx.arg("id");
+    let oldest = ctx.account.clocks.account_now() - KEPT;
     match ctx.account.events.get(id) {
-        Some(event) => Ok(event.render().into()),
-        None => Err(StripeError::no_such("event", id, "id")),
+        Some(event) if event.recorded >= oldest => Ok(event.render().into()),
+        _ => Err(StripeError::no_such("event", id, "id")),
     }
 }
 
 fn list_all(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
-    let kind = params.text("type");
     let kinds = params.texts("types");
+    let kind = params.text("type");
     if kind.is_some() && !kinds.is_empty() {
-        return Err(
-            StripeError::invalid("You may pass either `type` or `types`, but not both.")
-                .param("types"),
-        );
+        return Err(StripeError::invalid(
+            "You may only specify one of these parameters: type, types.",
+        )
+        .param("type"));
     }
-    let oldest = ctx
-        .account
-        .clocks
-        .account_now()
-        .saturating_sub(KEPT_DAYS * DAY);
+    let oldest = ctx.account.clocks.account_now() - KEPT;
+    let delivered = params.boolean("delivery_success");
     let keep = |event: &Event| {
-        let wanted = |pattern: &str| match pattern.strip_suffix('*') {
-            Some(start) => event.kind.starts_with(start),
-            None => event.kind == pattern,
-        };
-        event.created >= oldest
-            && kind.is_none_or(wanted)
-            && (kinds.is_empty() || kinds.iter().any(|kind| wanted(kind)))
+        event.recorded >= oldest
+            && kind.is_none_or(|pattern| matches(pattern, &event.kind))
+            && (kinds.is_empty() || kinds.iter().any(|pattern| matches(pattern, &event.kind)))
+            && delivered.is_none_or(|delivered| (event.pending_webhooks == 0) == delivered)
+            && !event.kind.starts_with("v2.")
     };
-    // `invoice.*` is a pattern; a whole name is found by its index.
     let key = kind
-        .filter(|kind| !kind.ends_with('*'))
+        .filter(|kind| !kind.contains('*'))
         .map(|kind| ("type", kind));
     let store = &ctx.account.events;
-    let page = list::list(ctx, params, store, "event", key, keep, Event::render)?;
-    Ok(page.into())
+    Ok(list::list(ctx, params, store, "event", key, keep, Event::render)?.into())
+}
+
+/// Stripe: "`*` may be used as a wildcard", as in `customer.*`.
+fn matches(pattern: &str, kind: &str) -> bool {
+    match pattern.split_once('*') {
+        Some((before, after)) => {
+            kind.len() >= before.len() + after.len()
+                && kind.starts_with(before)
+                && kind.ends_with(after)
+        }
+        None => pattern == kind,
+    }
 }

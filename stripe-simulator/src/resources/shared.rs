@@ -54,6 +54,12 @@ pub(crate) fn patch_address(address: &mut Option<Address>, patch: Patch<Params<'
     }
 }
 
+/// A time as `/v2` writes it: `2026-01-01T00:00:00.000Z`.
+pub(crate) fn rfc3339(at: crate::clock::Timestamp) -> String {
+    let time = jiff::Timestamp::from_second(at).unwrap_or_default();
+    time.strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string()
+}
+
 /// A decimal as a JSON number (percentages).
 pub(crate) fn number(decimal: Decimal) -> Value {
     decimal

@@ -16,6 +16,8 @@ mod front;
 mod hostile;
 mod payments;
 mod plans;
+mod receiver;
 mod subscriptions;
 mod support;
 mod violations;
+mod webhooks;
