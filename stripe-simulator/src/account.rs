@@ -6,6 +6,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use crate::billing::Billing;
+use crate::checkout::Hosted;
 use crate::clock::{ClockMode, Clocks};
 use crate::currency::Currency;
 use crate::events::{Event, RequestStamp};
@@ -73,6 +74,7 @@ pub(crate) struct Account {
     pub(crate) test_clocks: Store<TestClock>,
     pub(crate) payments: Payments,
     pub(crate) webhook_endpoints: Store<WebhookEndpoint>,
+    pub(crate) hosted: Hosted,
 }
 
 impl Account {
@@ -108,6 +110,7 @@ impl Account {
             test_clocks: Store::default(),
             payments: Payments::default(),
             webhook_endpoints: Store::default(),
+            hosted: Hosted::default(),
         }
     }
 

@@ -15,6 +15,7 @@
 mod account;
 mod admin;
 mod billing;
+mod checkout;
 mod clock;
 mod currency;
 mod engine;

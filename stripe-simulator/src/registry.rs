@@ -26,10 +26,10 @@ pub(crate) type Include = fn(&Account, &str) -> Value;
 
 pub(crate) static RESOURCES: &[&Resource] = &[
     &resources::charges::RESOURCE,
+    &resources::checkout_sessions::RESOURCE,
     &resources::coupons::RESOURCE,
     &resources::customer_balance_transactions::RESOURCE,
     &resources::customers::RESOURCE,
-    &resources::plans::RESOURCE,
     &resources::disputes::RESOURCE,
     &resources::events::RESOURCE,
     &resources::invoice_items::RESOURCE,
@@ -38,6 +38,9 @@ pub(crate) static RESOURCES: &[&Resource] = &[
     &resources::payment_intents::RESOURCE,
     &resources::payment_methods::RESOURCE,
     &resources::event_destinations::RESOURCE,
+    &resources::plans::RESOURCE,
+    &resources::portal_configurations::RESOURCE,
+    &resources::portal_sessions::RESOURCE,
     &resources::prices::RESOURCE,
     &resources::products::RESOURCE,
     &resources::promotion_codes::RESOURCE,

@@ -3,6 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{AdminCall, AdminError, AdminReply, AdminRoute};
+use crate::checkout::complete::Step;
+use crate::checkout::session::Payer;
+use crate::pages::checkout::with_session;
 use crate::pages::with_intent;
 use crate::payments::settle::{BankAnswer, NothingToAuthenticate};
 use crate::world::lock;
@@ -19,6 +22,12 @@ pub(super) static ROUTES: &[AdminRoute] = &[
         path: "/bank/{intent}/deny",
         does: "the customer fails the 3-D Secure of a payment intent or a setup intent",
         handler: |call| answer(call, BankAnswer::Deny),
+    },
+    AdminRoute {
+        method: "POST",
+        path: "/checkout/{session}/complete",
+        does: "submits a Checkout page with {payment_method, email?, name?}; a 3-D Secure card then waits for /bank/{authenticate}/approve",
+        handler: complete,
     },
     AdminRoute {
         method: "GET",
@@ -49,6 +58,35 @@ fn answer(call: &AdminCall<'_>, answer: BankAnswer) -> AdminReply {
             "This intent does not wait for authentication.",
         )),
         Some(Ok(intent)) => Ok(intent.unwrap_or_default()),
+    }
+}
+
+fn complete(call: &AdminCall<'_>) -> AdminReply {
+    let id = call.arg("session");
+    let params = call.params();
+    let named = params.text("payment_method").unwrap_or("pm_card_visa");
+    let payer = Payer {
+        email: params.owned("email"),
+        name: params.owned("name"),
+    };
+    let outcome = with_session(call.world, id, |account| {
+        let step = account
+            .resolve_payment_method(named, "payment_method")
+            .and_then(|method| account.submit_checkout(id, &method, payer));
+        Some((step, account.render(id)))
+    });
+    let Some((step, session)) = outcome else {
+        return Err(AdminError::not_found(format!("No Checkout session {id}.")));
+    };
+    match step {
+        Ok(Step::Complete) => Ok(json!({ "step": "complete", "session": session })),
+        Ok(Step::Authenticate(intent)) => {
+            Ok(json!({ "step": "authenticate", "authenticate": intent, "session": session }))
+        }
+        Ok(Step::Refused(message)) => {
+            Ok(json!({ "step": "refused", "message": message, "session": session }))
+        }
+        Err(error) => Err(AdminError::conflict(error.message())),
     }
 }
 

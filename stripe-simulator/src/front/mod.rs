@@ -5,6 +5,7 @@ pub(crate) mod contract;
 pub(crate) mod errors;
 pub(crate) mod expand;
 pub(crate) mod form;
+mod inner;
 pub(crate) mod legacy;
 pub(crate) mod list;
 pub(crate) mod router;

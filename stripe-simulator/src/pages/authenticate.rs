@@ -65,6 +65,14 @@ fn challenge(account: &Account, id: &str) -> Option<Challenge> {
             return_url,
         });
     }
+    if let Some(session) = account.hosted.sessions.get(id) {
+        return Some(Challenge {
+            business,
+            purpose: "a subscription".to_owned(),
+            waits: session.pending_method.is_some(),
+            return_url: Some(session.page.clone()),
+        });
+    }
     let intent = account.payments.setup_intents.get(id)?;
     Some(Challenge {
         business,

@@ -4,7 +4,10 @@
 //! no API key: as on Stripe, whoever has the address may use the page.
 
 mod authenticate;
+mod card_form;
+pub(crate) mod checkout;
 mod html;
+mod portal;
 mod receipt;
 
 use std::sync::{Arc, Mutex};
@@ -25,6 +28,12 @@ pub(crate) fn answer(world: &World, http: &HttpRequest) -> Option<HttpResponse> 
     match (segments.as_slice(), posts) {
         (["authenticate", id], false) => Some(authenticate::show(world, id)),
         (["authenticate", id], true) => Some(authenticate::submit(world, id, &Fields::of(http))),
+        (["c", "pay", id], false) => Some(checkout::show(world, id)),
+        (["c", "pay", id], true) => Some(checkout::submit(world, id, &Fields::of(http))),
+        (["p", "session", secret], false) => {
+            Some(portal::show(world, secret, &Fields::of_query(http)))
+        }
+        (["p", "session", secret], true) => Some(portal::submit(world, secret, &Fields::of(http))),
         (["receipts", id], false) => Some(receipt::show(world, id)),
         _ => None,
     }
@@ -37,7 +46,9 @@ pub(crate) fn with_intent<T>(
     run: impl FnOnce(&mut Account) -> T,
 ) -> Option<T> {
     let account = account_with(world, |account| {
-        account.payments.payment_intents.contains(id) || account.payments.setup_intents.contains(id)
+        account.payments.payment_intents.contains(id)
+            || account.payments.setup_intents.contains(id)
+            || account.hosted.sessions.contains(id)
     })?;
     let mut account = lock(&account);
     account.run_due();
@@ -51,8 +62,13 @@ pub(crate) fn with_intent<T>(
         .setup_intents
         .get(id)
         .and_then(|intent| intent.customer.clone());
+    let buyer = account
+        .hosted
+        .sessions
+        .get(id)
+        .and_then(|session| session.customer.clone());
     account.act_on(None);
-    if let Some(customer) = payer.or(saver) {
+    if let Some(customer) = payer.or(saver).or(buyer) {
         account.act_for(&customer);
     }
     let outcome = run(&mut account);
@@ -79,6 +95,14 @@ impl Fields {
         let mut form = Form::empty();
         // A body that is no form has no fields.
         let _ignored = Form::decode(&mut form, &http.body);
+        Self(form)
+    }
+
+    /// The parameters of the address.
+    fn of_query(http: &HttpRequest) -> Self {
+        let mut form = Form::empty();
+        let query = http.query.as_deref().unwrap_or_default();
+        let _ignored = Form::decode(&mut form, query.as_bytes());
         Self(form)
     }
 

@@ -46,13 +46,14 @@ impl Account {
         let Some(method) = method else {
             return intent.status;
         };
+        let presence = self.presence_of(&method, attempt.presence);
         let circumstances = Circumstances {
-            presence: attempt.presence,
+            presence,
             set_up: method.set_up,
             three_d_secure_requested: intent.three_d_secure_requested(),
         };
         match method.instrument.answer_to_charge(circumstances) {
-            Answer::Approved => self.pay(&intent, &method, attempt.presence),
+            Answer::Approved => self.pay(&intent, &method, presence),
             Answer::Declined(decline) => self.decline(&intent, &method, decline),
             Answer::AuthenticationNeeded => self.ask_to_authenticate(&intent, &method, attempt),
             Answer::Pending(behaviour) => {
@@ -60,6 +61,17 @@ impl Account {
             }
             Answer::FundsNeeded => self.await_funds(&intent),
         }
+    }
+
+    /// A payment that was authenticated in advance is authenticated once.
+    fn presence_of(&mut self, method: &PaymentMethod, presence: Presence) -> Presence {
+        if !method.authenticated_once {
+            return presence;
+        }
+        if let Some(mut method) = self.payments.payment_methods.get_mut(&method.id) {
+            method.authenticated_once = false;
+        }
+        Presence::Authenticated
     }
 
     /// Changes an intent and answers it rendered, after the change.

@@ -47,6 +47,7 @@ impl Account {
             tenure: Tenure::Fresh,
             verified: false,
             set_up: false,
+            authenticated_once: false,
             mandate: None,
             allow_redisplay,
             metadata,

@@ -22,12 +22,10 @@ pub(crate) mod settle;
 pub(crate) mod setup;
 pub(crate) mod setup_intent;
 
-use crate::account::Account;
 use crate::store::Store;
-use collect::Collected;
 
 /// Everything about money that an account holds.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Payments {
     pub(crate) settings: PaymentSettings,
     pub(crate) payment_methods: Store<payment_method::PaymentMethod>,
@@ -38,27 +36,6 @@ pub(crate) struct Payments {
     pub(crate) disputes: Store<dispute::Dispute>,
     /// Balance transactions.
     pub(crate) ledger: Store<ledger::Entry>,
-    /// Billing's answer to an invoice's payment that moved by itself.
-    pub(crate) on_invoice_payment: fn(&mut Account, invoice: &str, &Collected),
-    /// Checkout's answer to a session's payment or setup that moved by itself.
-    pub(crate) on_checkout_payment: fn(&mut Account, session: &str),
-}
-
-impl Default for Payments {
-    fn default() -> Self {
-        Self {
-            settings: PaymentSettings::default(),
-            payment_methods: Store::default(),
-            payment_intents: Store::default(),
-            setup_intents: Store::default(),
-            charges: Store::default(),
-            refunds: Store::default(),
-            disputes: Store::default(),
-            ledger: Store::default(),
-            on_invoice_payment: crate::billing::payer::moved,
-            on_checkout_payment: |_, _| {},
-        }
-    }
 }
 
 /// What admin routes can set about payments.

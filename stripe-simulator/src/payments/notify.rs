@@ -2,6 +2,7 @@
 
 use super::payment_intent::Owner;
 use crate::account::Account;
+use crate::billing::payer;
 
 impl Account {
     /// After a step of a payment that its owner did not take itself: a confirmation by the
@@ -16,10 +17,10 @@ impl Account {
             None | Some(Owner::Nobody) => {}
             Some(Owner::Invoice(invoice)) => {
                 let collected = self.collected(intent);
-                (self.payments.on_invoice_payment)(self, &invoice, &collected);
+                payer::moved(self, &invoice, &collected);
             }
             Some(Owner::Checkout(session)) => {
-                (self.payments.on_checkout_payment)(self, &session);
+                self.checkout_moved(&session);
             }
         }
     }
@@ -32,7 +33,7 @@ impl Account {
             .get(intent)
             .and_then(|intent| intent.checkout.clone());
         if let Some(session) = session {
-            (self.payments.on_checkout_payment)(self, &session);
+            self.checkout_moved(&session);
         }
     }
 }

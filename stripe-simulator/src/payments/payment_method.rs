@@ -33,6 +33,8 @@ pub(crate) struct PaymentMethod {
     pub(crate) verified: bool,
     /// Set up for off-session use, with authentication where the bank wanted it.
     pub(crate) set_up: bool,
+    /// The customer has authenticated the next payment with it in advance, on a Checkout page.
+    pub(crate) authenticated_once: bool,
     /// The mandate for debits, once the customer has given it.
     pub(crate) mandate: Option<String>,
     pub(crate) allow_redisplay: Option<String>,

@@ -118,6 +118,9 @@ impl Account {
         if id.starts_with("seti_") {
             return self.answer_setup_authentication(id, answer);
         }
+        if id.starts_with("cs_") {
+            return self.answer_checkout_authentication(id, answer);
+        }
         let intent = self
             .payments
             .payment_intents

@@ -2,6 +2,7 @@
 
 pub(crate) mod billing_details;
 pub(crate) mod charges;
+pub(crate) mod checkout_sessions;
 pub(crate) mod coupons;
 pub(crate) mod customer_balance_transactions;
 pub(crate) mod customers;
@@ -15,6 +16,8 @@ pub(crate) mod invoices;
 pub(crate) mod payment_intents;
 pub(crate) mod payment_methods;
 pub(crate) mod plans;
+pub(crate) mod portal_configurations;
+pub(crate) mod portal_sessions;
 pub(crate) mod prices;
 pub(crate) mod products;
 pub(crate) mod promotion_codes;

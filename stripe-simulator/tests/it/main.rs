@@ -8,6 +8,7 @@
 
 mod billing;
 mod catalog;
+mod checkout;
 mod clocks;
 mod contract;
 mod customers;
