@@ -10,6 +10,8 @@ use crate::checkout::Hosted;
 use crate::clock::{ClockMode, Clocks};
 use crate::currency::Currency;
 use crate::events::{Event, RequestStamp};
+use crate::front::idempotency::IdempotencyKeys;
+use crate::front::rate_limit::RateLimiter;
 use crate::ids::Ids;
 use crate::payments::Payments;
 use crate::registry;
@@ -34,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) charges_enabled: bool,
     /// Shown on invoices and Checkout pages.
     pub(crate) business_name: String,
+    /// Seconds of the account's clock until a change is found by search.
+    pub(crate) search_lag_seconds: i64,
 }
 
 impl Default for Settings {
@@ -43,6 +47,7 @@ impl Default for Settings {
             default_currency: "usd".to_owned(),
             charges_enabled: true,
             business_name: "Stripe Simulator".to_owned(),
+            search_lag_seconds: 0,
         }
     }
 }
@@ -62,6 +67,8 @@ pub(crate) struct Account {
     pub(crate) events: Store<Event>,
     pub(crate) outbox: Outbox,
     pub(crate) billing: Billing,
+    pub(crate) idempotency_keys: IdempotencyKeys,
+    pub(crate) rate_limiter: RateLimiter,
 
     pub(crate) coupons: Store<Coupon>,
     pub(crate) customer_balance_transactions: Store<CustomerBalanceTransaction>,
@@ -97,6 +104,8 @@ impl Account {
             base_url: base_url.to_owned(),
             current_request: None,
             events: Store::default(),
+            idempotency_keys: IdempotencyKeys::default(),
+            rate_limiter: RateLimiter::default(),
             outbox: Outbox::new(seed, !matches!(clock, ClockMode::Frozen { .. }), wake),
             billing: Billing::default(),
             coupons: Store::default(),

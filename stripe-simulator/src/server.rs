@@ -1,21 +1,26 @@
 //! The accept loop: HTTP/1.1 on loopback, each connection in our hands.
 
-use std::convert::Infallible;
+use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
 use tokio::runtime::Runtime;
 
+use crate::faults::{Fault, FaultKind};
 use crate::front::errors::StripeError;
+use crate::front::idempotency;
 use crate::front::{self, HttpRequest, HttpResponse};
 use crate::webhooks::sender;
 use crate::world::{World, lock};
@@ -63,15 +68,99 @@ async fn accept(listener: tokio::net::TcpListener, world: Arc<World>) {
         let world = Arc::clone(&world);
         // Without this small answers wait for the client's delayed acknowledgement.
         let _ = stream.set_nodelay(true);
-        tokio::spawn(async move {
-            let service = service_fn(move |request| answer(Arc::clone(&world), request));
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_TIMEOUT)
-                .serve_connection(TokioIo::new(stream), service);
-            // A client that breaks off is its own affair.
-            let _ = connection.await;
-        });
+        tokio::spawn(serve(world, stream));
+    }
+}
+
+async fn serve(world: Arc<World>, stream: tokio::net::TcpStream) {
+    // A second handle on the socket, with which a fault can make its end a reset.
+    let Ok((stream, handle)) = split(stream) else {
+        return;
+    };
+    let handle = Arc::new(handle);
+    let service = service_fn(move |request| {
+        let (world, handle) = (Arc::clone(&world), Arc::clone(&handle));
+        async move {
+            let answer = answer(&world, request).await;
+            if matches!(answer, Err(Cut::Reset)) {
+                // If the option cannot be set the connection still ends, only more politely.
+                let _ = SockRef::from(&*handle).set_linger(Some(Duration::ZERO));
+            }
+            answer
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service);
+    // A client that breaks off is its own affair.
+    let _ = connection.await;
+}
+
+fn split(
+    stream: tokio::net::TcpStream,
+) -> io::Result<(tokio::net::TcpStream, std::net::TcpStream)> {
+    let stream = stream.into_std()?;
+    let handle = stream.try_clone()?;
+    Ok((tokio::net::TcpStream::from_std(stream)?, handle))
+}
+
+/// The connection ends without a whole answer.
+#[derive(Debug)]
+enum Cut {
+    Reset,
+    MidBody,
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reset => "a fault resets the connection",
+            Self::MidBody => "a fault cuts the body",
+        })
+    }
+}
+
+impl std::error::Error for Cut {}
+
+/// A body that may end before its announced length.
+struct Body {
+    data: Option<Bytes>,
+    cut: bool,
+    flushed: bool,
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        if let Some(data) = self.data.take() {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        if self.cut && !self.flushed {
+            // The pause lets what there is be sent before the error ends the connection.
+            self.flushed = true;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(self.cut.then_some(Err(Cut::MidBody)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.data.is_none() && !self.cut
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let length = self.data.as_ref().map_or(0, Bytes::len);
+        if self.cut {
+            SizeHint::new()
+        } else {
+            SizeHint::with_exact(u64::try_from(length).unwrap_or(0))
+        }
     }
 }
 
@@ -86,20 +175,88 @@ async fn tick(world: Arc<World>) {
     }
 }
 
-async fn answer(
-    world: Arc<World>,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
-    let latency = world.settings.upstream_latency_ms;
-    if latency > 0 {
-        tokio::time::sleep(Duration::from_millis(latency)).await;
-    }
-    let response = match read(request).await {
-        Ok(http) if http.path == IDLE_PATH => wait_until_idle(&world, &http).await,
-        Ok(http) => front::handle(&world, &http),
-        Err(error) => HttpResponse::json(error.http_status(), &error.body("")),
+async fn answer(world: &World, request: Request<Incoming>) -> Result<Response<Body>, Cut> {
+    let mut http = match read(request).await {
+        Ok(http) => http,
+        Err(error) => {
+            let response = HttpResponse::json(error.http_status(), &error.body(""));
+            return Ok(to_hyper(response, false));
+        }
     };
-    Ok(to_hyper(response))
+    if http.path == IDLE_PATH {
+        return Ok(to_hyper(wait_until_idle(world, &http).await, false));
+    }
+    if !http.path.starts_with("/v1/") && !http.path.starts_with("/v2/") {
+        return Ok(to_hyper(front::handle(world, &http), false));
+    }
+    http.fault = lock(&world.faults).choose(&http.method, &http.path);
+    let authorization = http.header("authorization").unwrap_or_default();
+    // Held until the answer is on its way: a second request with the key meanwhile is 409.
+    let _claim = match http.header("idempotency-key") {
+        Some(key) if http.method == "POST" => match world.claim(authorization, key) {
+            Some(claim) => Some(claim),
+            None => {
+                let error = idempotency::in_flight(key);
+                let mut response = HttpResponse::json(error.http_status(), &error.body(""));
+                response.headers.extend(error.headers().iter().cloned());
+                response
+                    .headers
+                    .push(("Request-Id", world.next_request_id()));
+                return Ok(to_hyper(response, false));
+            }
+        },
+        _ => None,
+    };
+    pause(world.settings.upstream_latency_ms).await;
+    disturbed(world, &http).await
+}
+
+async fn pause(milliseconds: u64) {
+    if milliseconds > 0 {
+        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+    }
+}
+
+/// Answers a request with the faults of transport that are asked for; the front has the others.
+async fn disturbed(world: &World, http: &HttpRequest) -> Result<Response<Body>, Cut> {
+    let Some(fault) = &http.fault else {
+        return Ok(to_hyper(front::handle(world, http), false));
+    };
+    match fault.kind {
+        FaultKind::ResetBefore => return Err(Cut::Reset),
+        FaultKind::BadGatewayBefore => return Ok(to_hyper(bad_gateway(fault), false)),
+        FaultKind::NotFoundPlain => {
+            return Ok(to_hyper(
+                HttpResponse::json(404, &serde_json::json!({})),
+                false,
+            ));
+        }
+        FaultKind::SlowBefore => pause(fault.delay_ms).await,
+        _ => {}
+    }
+    let mut response = front::handle(world, http);
+    match fault.kind {
+        FaultKind::ResetAfter => return Err(Cut::Reset),
+        FaultKind::BadGatewayAfter => return Ok(to_hyper(bad_gateway(fault), false)),
+        FaultKind::TruncatedBody => return Ok(to_hyper(response, true)),
+        FaultKind::SlowAfter => pause(fault.delay_ms).await,
+        FaultKind::NotJson => {
+            response.content_type = "text/html";
+            response.body = b"<html><body>We'll be right back.</body></html>".to_vec();
+        }
+        _ => {}
+    }
+    Ok(to_hyper(response, false))
+}
+
+/// What something in front of Stripe says; it knows nothing of Stripe's envelope.
+fn bad_gateway(fault: &Fault) -> HttpResponse {
+    HttpResponse {
+        status: fault.status.unwrap_or(502),
+        content_type: "text/html",
+        headers: Vec::new(),
+        body: b"<html><head><title>502 Bad Gateway</title></head><body></body></html>".to_vec(),
+    }
 }
 
 /// The one admin call that waits: until no webhook is ready or being sent.
@@ -155,22 +312,37 @@ async fn read(request: Request<Incoming>) -> Result<HttpRequest, StripeError> {
         query: head.uri.query().map(str::to_owned),
         headers: head.headers,
         body,
+        fault: None,
     })
 }
 
-fn to_hyper(response: HttpResponse) -> Response<Full<Bytes>> {
+fn to_hyper(response: HttpResponse, cut: bool) -> Response<Body> {
+    let length = response.body.len();
     let mut builder = Response::builder()
         .status(response.status)
         .header("Server", crate::SERVER_NAME)
-        .header("Content-Type", response.content_type);
+        .header("Content-Type", response.content_type)
+        .header("Content-Length", length);
     for (name, value) in response.headers {
         builder = builder.header(name, value);
     }
+    let mut data = Bytes::from(response.body);
+    if cut {
+        data.truncate(length / 2);
+    }
     builder
-        .body(Full::new(Bytes::from(response.body)))
+        .body(Body {
+            data: Some(data),
+            cut,
+            flushed: false,
+        })
         .unwrap_or_else(|_| {
             // A header that was echoed from the request cannot be sent back.
-            let mut plain = Response::new(Full::new(Bytes::new()));
+            let mut plain = Response::new(Body {
+                data: None,
+                cut: false,
+                flushed: false,
+            });
             *plain.status_mut() = hyper::StatusCode::BAD_REQUEST;
             plain
         })

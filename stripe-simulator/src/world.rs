@@ -1,6 +1,6 @@
 //! The accounts, by key.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -8,7 +8,9 @@ use tokio::sync::Notify;
 
 use crate::account::Account;
 use crate::clock::ClockMode;
+use crate::faults::FaultPlan;
 use crate::ids::Ids;
+use crate::request_log::{LoggedRequest, RequestLog};
 
 /// How a simulator is set up.
 #[derive(Clone, Debug)]
@@ -49,7 +51,12 @@ pub(crate) struct World {
     pub(crate) base_url: String,
     keys: RwLock<HashMap<String, Key>>,
     accounts: RwLock<BTreeMap<(String, bool), Arc<Mutex<Account>>>>,
-    requests: AtomicU64,
+    next_request: AtomicU64,
+    /// What is to go wrong.
+    pub(crate) faults: Mutex<FaultPlan>,
+    pub(crate) requests: Mutex<RequestLog>,
+    /// Keys of requests that are being answered: API key and idempotency key.
+    in_flight: Mutex<HashSet<(String, String)>>,
     checks_responses: AtomicBool,
     /// Told when a delivery is ready.
     pub(crate) wake: Arc<Notify>,
@@ -74,7 +81,10 @@ impl World {
             base_url,
             keys: RwLock::default(),
             accounts: RwLock::default(),
-            requests: AtomicU64::new(settings.seed),
+            next_request: AtomicU64::new(settings.seed),
+            faults: Mutex::default(),
+            requests: Mutex::default(),
+            in_flight: Mutex::default(),
             checks_responses: AtomicBool::new(settings.check_responses),
             wake: Arc::default(),
             settled: Notify::new(),
@@ -148,6 +158,8 @@ impl World {
             let (id, livemode) = (account.id.clone(), account.livemode);
             *account = self.fresh(&id, livemode);
         }
+        *lock(&self.faults) = FaultPlan::default();
+        *lock(&self.requests) = RequestLog::default();
     }
 
     fn fresh(&self, id: &str, livemode: bool) -> Account {
@@ -207,11 +219,36 @@ impl World {
         }
     }
 
+    pub(crate) fn log(&self, entry: LoggedRequest) {
+        lock(&self.requests).push(entry);
+    }
+
+    /// Claims an idempotency key for the time that its request takes; `None` while another
+    /// request has it.
+    pub(crate) fn claim(&self, authorization: &str, key: &str) -> Option<Claim<'_>> {
+        let claim = (authorization.to_owned(), key.to_owned());
+        let is_free = lock(&self.in_flight).insert(claim.clone());
+        is_free.then_some(Claim { world: self, claim })
+    }
+
     /// The id of the next request. Ids of requests are not part of an account's history, so
     /// they come from a counter of their own.
     pub(crate) fn next_request_id(&self) -> String {
-        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let number = self.next_request.fetch_add(1, Ordering::Relaxed);
         Ids::new(number).short("req_")
+    }
+}
+
+/// A claimed idempotency key; dropping it gives it back.
+#[derive(Debug)]
+pub(crate) struct Claim<'a> {
+    world: &'a World,
+    claim: (String, String),
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        lock(&self.world.in_flight).remove(&self.claim);
     }
 }
 

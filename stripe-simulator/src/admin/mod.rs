@@ -4,8 +4,11 @@
 //! mode unless `account` and `livemode` say otherwise.
 
 mod clock;
+mod faults;
 mod keys;
 mod payments;
+mod requests;
+mod settings;
 mod state;
 mod violations;
 mod webhooks;
@@ -98,6 +101,9 @@ impl AdminCall<'_> {
 static TABLES: &[&[AdminRoute]] = &[
     keys::ROUTES,
     clock::ROUTES,
+    faults::ROUTES,
+    requests::ROUTES,
+    settings::ROUTES,
     payments::ROUTES,
     state::ROUTES,
     violations::ROUTES,

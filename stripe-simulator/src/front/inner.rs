@@ -31,6 +31,7 @@ impl Account {
             api_version: crate::API_VERSION.to_owned(),
             browser_secret: None,
             legacy: Legacy::default(),
+            stale: 0,
         };
         let mut ctx = Ctx {
             account: self,

@@ -69,7 +69,13 @@ pub(crate) fn list<T: Stored>(
         let found = store.after(key, after).ok_or_else(|| {
             StripeError::no_such_in(what, after.unwrap_or_default(), "starting_after")
         })?;
-        let mut page: Vec<&T> = found.filter(wanted).take(limit + 1).collect();
+        // A stale list lacks its newest objects.
+        let stale = if after.is_none() {
+            ctx.request.stale
+        } else {
+            0
+        };
+        let mut page: Vec<&T> = found.filter(wanted).skip(stale).take(limit + 1).collect();
         let has_more = page.len() > limit;
         page.truncate(limit);
         (page, has_more)

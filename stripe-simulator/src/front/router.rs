@@ -73,6 +73,8 @@ pub(crate) struct Request {
     pub(crate) browser_secret: Option<String>,
     /// What a request of an older version says that has no parameter today.
     pub(crate) legacy: Legacy,
+    /// How many of the newest objects a list or search is to leave out.
+    pub(crate) stale: usize,
 }
 
 impl Request {
@@ -212,6 +214,9 @@ pub(crate) fn find(method: Method, path: &str) -> Option<(&'static Route, Args)>
 
 /// Matches a path with a template; the values of its arguments.
 pub(crate) fn capture(template: &'static str, path: &str) -> Option<Args> {
+    if template.split('/').count() != path.split('/').count() {
+        return None;
+    }
     let mut args = Vec::new();
     for (expected, actual) in template.split('/').zip(path.split('/')) {
         match expected

@@ -121,6 +121,17 @@ impl Stripe {
         body: &[u8],
         headers: &[(&str, &str)],
     ) -> Reply {
+        self.try_send(method, path, body, headers).unwrap()
+    }
+
+    /// The same, for connections that may break.
+    pub(crate) fn try_send(
+        &self,
+        method: &str,
+        path: &str,
+        body: &[u8],
+        headers: &[(&str, &str)],
+    ) -> Result<Reply, ureq::Error> {
         let mut request = ureq::http::Request::builder()
             .method(method)
             .uri(self.url(path));
@@ -144,7 +155,7 @@ impl Stripe {
         } else {
             self.agent.run(request.body(()).unwrap())
         };
-        read(outcome.unwrap())
+        outcome.map(read)
     }
 }
 
