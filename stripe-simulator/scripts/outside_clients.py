@@ -21,7 +21,8 @@ def main():
         for name, command in clients.items():
             if len(sys.argv) > 1 and name not in sys.argv[1:]:
                 continue
-            run = subprocess.run([*command, base, KEY], env=environment, check=False)
+            # A client that hangs is a failure like any other.
+            run = subprocess.run([*command, base, KEY], env=environment, check=False, timeout=120)
             failures += run.returncode != 0
     return 1 if failures else 0
 

@@ -29,6 +29,7 @@ pub(crate) static RESOURCES: &[&Resource] = &[
     &resources::checkout_sessions::RESOURCE,
     &resources::coupons::RESOURCE,
     &resources::customer_balance_transactions::RESOURCE,
+    &resources::customer_discounts::RESOURCE,
     &resources::customers::RESOURCE,
     &resources::disputes::RESOURCE,
     &resources::events::RESOURCE,

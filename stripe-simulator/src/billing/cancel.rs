@@ -178,7 +178,7 @@ fn final_invoice(account: &mut Account, own: &Subscription, at: i64) {
         start: own.period().start,
         end: at,
     };
-    invoice.discounts = super::discounts::running(account, &own.discounts, at);
+    invoice.discounts = super::discounts::of_subscription(account, own, at);
     invoice.lines = made;
     invoicing::take_pending(account, &mut invoice);
     let id = invoicing::store_draft(account, invoice);

@@ -84,7 +84,7 @@ pub(crate) fn work_out(
             start: old.period().start.min(now),
             end: now,
         };
-        invoice.discounts = discounts::running(account, &wanted.discounts, now);
+        invoice.discounts = discounts::of_subscription(account, &wanted, now);
         for item in &items {
             let line = item.line(account.ids.long("il_"));
             invoice.lines.push(line);
@@ -450,7 +450,7 @@ pub(crate) fn resume(
         start: now,
         end: now,
     };
-    invoice.discounts = discounts::running(account, &wanted.discounts, now);
+    invoice.discounts = discounts::of_subscription(account, &wanted, now);
     if anchor_now {
         add_period(account, &wanted, &mut invoice, now);
     } else if how.proration != ProrationBehavior::None {

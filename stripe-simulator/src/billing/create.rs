@@ -172,7 +172,7 @@ pub(crate) fn first_invoice(
         }
     }
     let mut invoice = invoicing::blank_for(account, own, "subscription_create");
-    invoice.discounts = discounts::running(account, &own.discounts, now);
+    invoice.discounts = discounts::of_subscription(account, own, now);
     invoice.lines = made;
     for item in &how.extra {
         let line = item.line(account.ids.long("il_"));

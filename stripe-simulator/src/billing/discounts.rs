@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::catalog;
-use super::invoice_model::Line;
+use super::invoice_model::{Invoice, Line};
+use super::model::Subscription;
 use crate::account::Account;
 use crate::currency::Currency;
 use crate::engine::discount::Off;
@@ -116,6 +117,37 @@ pub(crate) fn running(account: &Account, ids: &[String], at: i64) -> Vec<String>
         discount.is_some_and(|own| own.end.is_none_or(|end| end > at))
     };
     ids.iter().filter(runs).cloned().collect()
+}
+
+/// The discounts of a subscription's invoice: the subscription's own, or else its customer's
+/// (<https://docs.stripe.com/billing/subscriptions/coupons>).
+pub(crate) fn of_subscription(account: &Account, own: &Subscription, at: i64) -> Vec<String> {
+    let mut ids = running(account, &own.discounts, at);
+    if ids.is_empty() && own.items.iter().all(|item| item.discounts.is_empty()) {
+        ids = of_customer(account, &own.customer, at);
+    }
+    ids
+}
+
+/// The customer's own discount, while it runs.
+pub(crate) fn of_customer(account: &Account, customer: &str, at: i64) -> Vec<String> {
+    let customer = account.customers.get(customer);
+    let id = customer.and_then(|customer| customer.discount.clone());
+    running(account, id.as_slice(), at)
+}
+
+/// Takes a customer's `once` discount away when an invoice uses it.
+pub(crate) fn spend_of_customer(account: &mut Account, invoice: &Invoice) {
+    let customer = account.customers.get(&invoice.customer);
+    let Some(id) = customer.and_then(|customer| customer.discount.clone()) else {
+        return;
+    };
+    if is_once(account, &id)
+        && invoice.discounts.contains(&id)
+        && let Some(mut customer) = account.customers.get_mut(&invoice.customer)
+    {
+        customer.discount = None;
+    }
 }
 
 /// Whether a discount is spent by the first invoice it stands on.

@@ -8,7 +8,7 @@ use super::invoice_model::{
     Transitions,
 };
 use super::model::{CollectionMethod, Subscription};
-use super::{catalog, collect, dunning, lifecycle, lines, payer, totals, usage};
+use super::{catalog, collect, discounts, dunning, lifecycle, lines, payer, totals, usage};
 use crate::account::Account;
 use crate::clock::DAY;
 use crate::currency::Currency;
@@ -190,6 +190,7 @@ pub(crate) fn store_draft(account: &mut Account, mut invoice: Invoice) -> String
     let balance = customer_balance(account, &invoice.customer);
     invoice.starting_balance = balance;
     let subscription = invoice.subscription.clone();
+    discounts::spend_of_customer(account, &invoice);
     account.billing.invoices.insert(invoice);
     if let Some(mut subscription) =
         subscription.and_then(|own| account.billing.subscriptions.get_mut(&own))

@@ -224,7 +224,7 @@ fn next_period(account: &mut Account, own: &Subscription, trial_over: bool) {
         start: own.period().start,
         end: at,
     };
-    invoice.discounts = discounts::running(account, &own.discounts, at);
+    invoice.discounts = discounts::of_subscription(account, own, at);
     invoice.lines = all_lines;
     invoicing::take_pending(account, &mut invoice);
     spend_once_discounts(account, &mut moved, at);

@@ -47,7 +47,7 @@ fn renewal(account: &mut Account, own: &Subscription) -> Invoice {
         start: own.period().start,
         end: at,
     };
-    invoice.discounts = discounts::running(account, &own.discounts, at);
+    invoice.discounts = discounts::of_subscription(account, own, at);
     if own.cancel_at_period_end {
         return invoice;
     }

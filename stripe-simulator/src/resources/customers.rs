@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::customer_balance_transactions::{Kind, adjust};
+use super::customer_discounts;
 use super::shared::{Address, deleted, patch_address};
 use super::tax_ids;
 use crate::account::Account;
@@ -56,6 +57,8 @@ pub(crate) struct Customer {
     /// Whether the latest charge attempt of an invoice failed.
     pub(crate) delinquent: bool,
     pub(crate) description: Option<String>,
+    /// The id of its discount, which only older versions can give it.
+    pub(crate) discount: Option<String>,
     pub(crate) email: Option<String>,
     pub(crate) individual_name: Option<String>,
     pub(crate) invoice_prefix: String,
@@ -145,7 +148,7 @@ impl Customer {
             "default_source": null,
             "delinquent": self.delinquent,
             "description": self.description,
-            "discount": null,
+            "discount": super::customer_discounts::of(account, &self.id),
             "email": self.email,
             "individual_name": self.individual_name,
             "invoice_prefix": self.invoice_prefix,
@@ -351,6 +354,13 @@ fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     for (position, data) in tax_ids.iter().enumerate() {
         tax_ids::check(*data, &format!("tax_id_data[{position}][value]"))?;
     }
+    let coupon = ctx
+        .request
+        .legacy
+        .coupon
+        .clone()
+        .filter(|id| !id.is_empty());
+    customer_discounts::check(account, coupon.as_deref())?;
     let mut customer = Customer {
         id: account.ids.short("cus_"),
         created: account.now(),
@@ -380,6 +390,9 @@ fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     if let Some(method) = method {
         account.attach_verified(&method, &id);
     }
+    if let Some(coupon) = coupon {
+        customer_discounts::set(account, &id, &coupon)?;
+    }
     Ok(account.render(&id).unwrap_or_default().into())
 }
 
@@ -398,7 +411,13 @@ fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     if let Some(method) = settings.and_then(|settings| settings.text("default_payment_method")) {
         account.check_owned_method(method, &id, DEFAULT_METHOD)?;
     }
+    let coupon = ctx.request.legacy.coupon.clone();
+    customer_discounts::check(account, coupon.as_deref())?;
     let mut body = change(account, &id, |customer| customer.apply(params))?;
+    if let Some(coupon) = coupon {
+        customer_discounts::set(account, &id, &coupon)?;
+        body = account.render(&id).unwrap_or_default();
+    }
     let balance = account
         .customers
         .get(&id)

@@ -5,6 +5,7 @@ pub(crate) mod charges;
 pub(crate) mod checkout_sessions;
 pub(crate) mod coupons;
 pub(crate) mod customer_balance_transactions;
+pub(crate) mod customer_discounts;
 pub(crate) mod customers;
 pub(crate) mod disputes;
 pub(crate) mod event_destinations;

@@ -11,6 +11,7 @@ mod catalog;
 mod checkout;
 mod clocks;
 mod contract;
+mod customer_discounts;
 mod customers;
 mod discounts_and_tax;
 mod faults;

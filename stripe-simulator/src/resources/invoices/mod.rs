@@ -11,7 +11,7 @@ use crate::account::Account;
 use crate::billing::invoice_model::{Invoice, InvoiceStatus};
 use crate::billing::model::CollectionMethod;
 use crate::billing::payer::Attempt;
-use crate::billing::{collect, invoicing, render, totals};
+use crate::billing::{collect, discounts, invoicing, render, totals};
 use crate::clock::DAY;
 use crate::currency::Currency;
 use crate::front::errors::StripeError;
@@ -120,6 +120,10 @@ fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         }
         None => invoicing::blank(account, &customer, currency, "manual"),
     };
+    if invoice.subscription.is_none() {
+        let at = account.now();
+        invoice.discounts = discounts::of_customer(account, &customer, at);
+    }
     invoice.auto_advance = false;
     edit::apply(account, &mut invoice, params)?;
     let includes = params.text("pending_invoice_items_behavior") == Some("include");

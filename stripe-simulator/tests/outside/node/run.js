@@ -304,7 +304,8 @@ checks.checkoutAndPortal = async () => {
 
 checks.webhooksVerify = async () => {
   const delivered = {};
-  const arrival = new Promise((resolve) => {
+  const arrival = new Promise((resolve, reject) => {
+    setTimeout(() => reject(new Error('no delivery within 10 s')), 10000).unref();
     delivered.server = http.createServer((request, response) => {
       const chunks = [];
       request.on('data', (chunk) => chunks.push(chunk));
@@ -320,12 +321,11 @@ checks.webhooksVerify = async () => {
     enabled_events: ['product.created'],
   });
   const product = await stripe.products.create({ name: 'Hooked' });
-  const [body, signature] = await arrival;
+  const [body, signature] = await arrival.finally(() => delivered.server.close());
   const event = stripe.webhooks.constructEvent(body, signature, endpoint.secret, 1e10);
   assert.equal(event.data.object.id, product.id);
   assert.throws(() => stripe.webhooks.constructEvent(`${body} `, signature, endpoint.secret, 1e10));
   await stripe.webhookEndpoints.del(endpoint.id);
-  delivered.server.close();
 };
 
 async function main() {

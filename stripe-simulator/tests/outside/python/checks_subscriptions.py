@@ -131,7 +131,7 @@ def a_paused_subscription_resumes(c):
     )
     c.advance(clock, 8 * DAY)
     c.default_card(customer, "pm_card_visa")
-    c.v1.subscriptions.resume(subscription.id, {"billing_cycle_anchor": "now"})
+    c.v1.subscriptions.resume(subscription.id, {"billing_cycle_anchor": {"type": "now"}})
     equal(c.subscription(subscription).status, "active", "resumed")
 
 
@@ -231,7 +231,7 @@ def the_billing_cycle_moves_to_now(c):
     subscription = c.subscribe(c.customer(test_clock=clock.id), c.price(3000))
     c.advance(clock, 10 * DAY)
     moved = c.v1.subscriptions.update(
-        subscription.id, {"billing_cycle_anchor": "now", "proration_behavior": "create_prorations"}
+        subscription.id, {"billing_cycle_anchor": {"type": "now"}, "proration_behavior": "create_prorations"}
     )
     equal(moved["items"].data[0].current_period_start, 1_800_000_000 + 10 * DAY, "new period")
     equal(len(c.invoices(subscription)), 2, "billed at once")
