@@ -90,6 +90,10 @@ fn complete(call: &AdminCall<'_>) -> AdminReply {
     }
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the table of admin routes asks for a result"
+)]
 fn show(call: &AdminCall<'_>) -> AdminReply {
     let account = call.account();
     let seconds = lock(&account).payments.settings.debit_settlement_seconds;

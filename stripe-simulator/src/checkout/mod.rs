@@ -4,6 +4,7 @@ pub(crate) mod complete;
 pub(crate) mod portal;
 pub(crate) mod session;
 
+use crate::resources::payment_links::PaymentLink;
 use crate::store::Store;
 
 /// What the hosted pages keep for an account.
@@ -12,4 +13,5 @@ pub(crate) struct Hosted {
     pub(crate) sessions: Store<session::CheckoutSession>,
     pub(crate) portal_configurations: Store<portal::PortalConfiguration>,
     pub(crate) portal_sessions: Store<portal::PortalSession>,
+    pub(crate) payment_links: Store<PaymentLink>,
 }

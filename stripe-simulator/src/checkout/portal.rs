@@ -7,6 +7,10 @@ use crate::store::{Key, Stored};
 
 /// What customers may do in the portal.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent flags of Stripe's object"
+)]
 pub(crate) struct PortalConfiguration {
     pub(crate) id: String,
     pub(crate) created: i64,

@@ -250,20 +250,6 @@ impl CheckoutSession {
             Mode::Subscription => Value::Null,
             _ => or("customer_creation", "if_required".into()),
         };
-        let invoices = (self.mode == Mode::Payment).then(|| {
-            json!({
-                "enabled": false,
-                "invoice_data": {
-                    "account_tax_ids": null,
-                    "custom_fields": null,
-                    "description": null,
-                    "footer": null,
-                    "issuer": null,
-                    "metadata": {},
-                    "rendering_options": null,
-                },
-            })
-        });
         let collection = if self.mode == Mode::Setup {
             "always"
         } else {
@@ -272,29 +258,18 @@ impl CheckoutSession {
         json!({
             "allow_promotion_codes": self.shown("allow_promotion_codes"),
             "allowed_payment_method_types": self.shown("allowed_payment_method_types"),
-            "automatic_tax": {
-                "enabled": self.given.get("automatic_tax")
-                    .and_then(|tax| tax.get("enabled")).and_then(Value::as_bool).unwrap_or(false),
-                "liability": null,
-                "provider": null,
-                "status": null,
-            },
+            "automatic_tax": self.automatic_tax(),
             "billing_address_collection": self.shown("billing_address_collection"),
             "cancel_url": self.shown("cancel_url"),
             "client_reference_id": self.shown("client_reference_id"),
             "consent_collection": null,
             "custom_fields": [],
-            "custom_text": {
-                "after_submit": null,
-                "shipping_address": null,
-                "submit": null,
-                "terms_of_service_acceptance": null,
-            },
+            "custom_text": no_custom_text(),
             "customer_creation": creation,
             "discounts": [],
             "excluded_payment_method_types": null,
             "integration_identifier": self.shown("integration_identifier"),
-            "invoice_creation": invoices,
+            "invoice_creation": self.invoice_creation(),
             "locale": self.shown("locale"),
             "name_collection": null,
             "optional_items": null,
@@ -318,6 +293,36 @@ impl CheckoutSession {
             "success_url": self.shown("success_url"),
             "ui_mode": self.ui_mode,
             "wallet_options": null,
+        })
+    }
+
+    fn automatic_tax(&self) -> Value {
+        let given = self
+            .given
+            .get("automatic_tax")
+            .and_then(|tax| tax.get("enabled"));
+        json!({
+            "enabled": given.and_then(Value::as_bool).unwrap_or(false),
+            "liability": null,
+            "provider": null,
+            "status": null,
+        })
+    }
+
+    fn invoice_creation(&self) -> Option<Value> {
+        (self.mode == Mode::Payment).then(|| {
+            json!({
+                "enabled": false,
+                "invoice_data": {
+                    "account_tax_ids": null,
+                    "custom_fields": null,
+                    "description": null,
+                    "footer": null,
+                    "issuer": null,
+                    "metadata": {},
+                    "rendering_options": null,
+                },
+            })
         })
     }
 
@@ -410,4 +415,14 @@ impl CheckoutSession {
             "quantity": line.quantity,
         })
     }
+}
+
+/// `custom_text` of a page without any.
+pub(crate) fn no_custom_text() -> Value {
+    json!({
+        "after_submit": null,
+        "shipping_address": null,
+        "submit": null,
+        "terms_of_service_acceptance": null,
+    })
 }

@@ -20,10 +20,8 @@ pub(super) fn show(world: &World, id: &str) -> HttpResponse {
 pub(super) fn submit(world: &World, id: &str, fields: &Fields) -> HttpResponse {
     with_session(world, id, |account| {
         let open = account.hosted.sessions.get(id)?.status == SessionStatus::Open;
-        if open {
-            if let Some(bank) = pay(account, id, fields) {
-                return Some(redirect(&bank));
-            }
+        if open && let Some(bank) = pay(account, id, fields) {
+            return Some(redirect(&bank));
         }
         Some(respond(account, account.hosted.sessions.get(id)?))
     })

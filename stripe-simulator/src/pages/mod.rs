@@ -7,6 +7,8 @@ mod authenticate;
 mod card_form;
 pub(crate) mod checkout;
 mod html;
+mod invoice;
+mod pdf;
 mod portal;
 mod receipt;
 
@@ -34,8 +36,38 @@ pub(crate) fn answer(world: &World, http: &HttpRequest) -> Option<HttpResponse> 
             Some(portal::show(world, secret, &Fields::of_query(http)))
         }
         (["p", "session", secret], true) => Some(portal::submit(world, secret, &Fields::of(http))),
+        (["b", id], false) => Some(open_link(world, id)),
+        (["b", _, "thanks"], false) => Some(html::page(
+            200,
+            "Thank you",
+            "<p>Your payment was received. You can close this window.</p>",
+        )),
+        (["i", owner, token], false) => Some(invoice::show(world, owner, token)),
+        (["i", owner, token], true) => {
+            Some(invoice::submit(world, owner, token, &Fields::of(http)))
+        }
+        (["pdf", owner, token], false) => Some(invoice::pdf(world, owner, token)),
         (["receipts", id], false) => Some(receipt::show(world, id)),
         _ => None,
+    }
+}
+
+/// A payment link: a new Checkout session for each visitor.
+fn open_link(world: &World, id: &str) -> HttpResponse {
+    let known = |account: &Account| account.hosted.payment_links.contains(id);
+    let Some(account) = account_with(world, known) else {
+        return html::not_found();
+    };
+    let mut account = lock(&account);
+    account.run_due();
+    account.act_on(None);
+    match account.open_payment_link(id) {
+        Ok(page) => redirect(&page),
+        Err(error) => html::page(
+            410,
+            "Not available",
+            &html::error_line(Some(error.message())),
+        ),
     }
 }
 

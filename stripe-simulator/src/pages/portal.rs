@@ -239,13 +239,14 @@ fn render(account: &mut Account, visit: &Visit, message: Option<&str>) -> HttpRe
         body.push_str(&subscription_html(account, visit, subscription));
     }
     if visit.configuration.changes_method() {
-        body.push_str(&format!(
+        let form = format!(
             "<h2>Payment method</h2><p>{}</p><form method=\"post\">\
              <input type=\"hidden\" name=\"action\" value=\"payment_method\">{}\
              <button>Save as the new payment method</button></form>",
             escape(&account.default_method_words(&customer)),
             inputs(&card_and_bank()),
-        ));
+        );
+        body.push_str(&form);
     }
     if !invoices.is_empty() {
         body.push_str("<h2>Invoices</h2><table>");

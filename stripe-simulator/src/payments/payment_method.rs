@@ -21,6 +21,10 @@ pub(crate) enum Tenure {
 
 /// A payment method.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts about a method, independent of each other"
+)]
 pub(crate) struct PaymentMethod {
     pub(crate) id: String,
     pub(crate) created: i64,

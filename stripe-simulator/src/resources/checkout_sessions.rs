@@ -323,6 +323,41 @@ fn read_lines(account: &mut Account, params: Params<'_>, mode: Mode) -> Result<C
     Ok((lines, currency))
 }
 
+/// What a payment link sells.
+pub(crate) struct LinkCart {
+    pub(crate) currency: Currency,
+    pub(crate) subscribes: bool,
+    /// The parameters for the link's sessions, inline prices made.
+    pub(crate) given: Map<String, Value>,
+}
+
+/// Reads the cart of a payment link. Its prices are made once, for all its sessions.
+pub(crate) fn cart_of_link(
+    account: &mut Account,
+    params: Params<'_>,
+) -> Result<LinkCart, StripeError> {
+    let recurs = |item: &Params<'_>| is_recurring(account, *item);
+    let subscribes = params.children("line_items").iter().any(recurs);
+    let mode = if subscribes {
+        Mode::Subscription
+    } else {
+        Mode::Payment
+    };
+    let (lines, currency) = read_lines(account, params, mode)?;
+    let items: Vec<Value> = lines
+        .iter()
+        .map(|line| serde_json::json!({ "price": line.price, "quantity": line.quantity }))
+        .collect();
+    let mut given = params.map().clone();
+    given.insert("line_items".to_owned(), items.into());
+    given.remove("metadata");
+    Ok(LinkCart {
+        currency: currency.unwrap_or_else(|| account.default_currency()),
+        subscribes,
+        given,
+    })
+}
+
 fn has_trial(params: Params<'_>) -> bool {
     params.child("subscription_data").is_some_and(|data| {
         data.integer("trial_period_days").is_some() || data.integer("trial_end").is_some()

@@ -132,6 +132,10 @@ fn merge(own: &mut Map<String, Value>, given: &Map<String, Value>) {
     );
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the table of routes asks for a result"
+)]
 fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     let account = &mut *ctx.account;
     let mut configuration = account.blank_portal_configuration();

@@ -130,9 +130,9 @@ fn three_d_secure_stands_between_the_page_and_the_shop() {
             .text
             .contains("Complete authentication")
     );
-    let back = browse(&stripe, "POST", &bank, &[("answer", "deny")]);
-    let back = back.header("location").unwrap().to_owned();
-    let page = browse(&stripe, "GET", &back, &[]);
+    let returned = browse(&stripe, "POST", &bank, &[("answer", "deny")]);
+    let returned = returned.header("location").unwrap().to_owned();
+    let page = browse(&stripe, "GET", &returned, &[]);
     assert!(
         page.text.contains("unable to authenticate"),
         "{}",
@@ -143,8 +143,8 @@ fn three_d_secure_stands_between_the_page_and_the_shop() {
         .header("location")
         .unwrap()
         .to_owned();
-    let back = browse(&stripe, "POST", &bank, &[("answer", "approve")]);
-    let shop = browse(&stripe, "GET", back.header("location").unwrap(), &[]);
+    let returned = browse(&stripe, "POST", &bank, &[("answer", "approve")]);
+    let shop = browse(&stripe, "GET", returned.header("location").unwrap(), &[]);
     assert!(
         shop.header("location")
             .unwrap()
@@ -360,8 +360,8 @@ fn the_portal_changes_the_payment_method() {
     // With 3-D Secure the bank stands in between.
     let bank = change("pm_card_authenticationRequired");
     let bank = bank.header("location").unwrap().to_owned();
-    let back = browse(&stripe, "POST", &bank, &[("answer", "approve")]);
-    let page = browse(&stripe, "GET", back.header("location").unwrap(), &[]);
+    let returned = browse(&stripe, "POST", &bank, &[("answer", "approve")]);
+    let page = browse(&stripe, "GET", returned.header("location").unwrap(), &[]);
     assert!(page.text.contains("Visa ending in 3184"), "{}", page.text);
     let customer = stripe.get(&format!("/v1/customers/{customer}")).ok();
     let default = text(&customer["invoice_settings"], "default_payment_method").to_owned();
@@ -480,8 +480,8 @@ fn a_subscription_waits_for_the_bank() {
         stripe.get("/v1/subscriptions?status=all").ok()["data"],
         json!([])
     );
-    let back = browse(&stripe, "POST", &bank, &[("answer", "approve")]);
-    let shop = browse(&stripe, "GET", back.header("location").unwrap(), &[]);
+    let returned = browse(&stripe, "POST", &bank, &[("answer", "approve")]);
+    let shop = browse(&stripe, "GET", returned.header("location").unwrap(), &[]);
     assert_eq!(shop.status, 303, "{}", shop.text);
     let done = retrieve(&stripe, &session);
     assert_eq!(done["payment_status"], "paid");

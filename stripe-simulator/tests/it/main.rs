@@ -16,6 +16,7 @@ mod customers;
 mod discounts_and_tax;
 mod faults;
 mod front;
+mod hosted;
 mod hostile;
 mod idempotency;
 mod keys;

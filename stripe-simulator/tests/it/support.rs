@@ -173,7 +173,8 @@ impl Drop for Stripe {
 }
 
 fn read(mut response: Response<ureq::Body>) -> Reply {
-    let text = response.body_mut().read_to_string().unwrap_or_default();
+    let bytes = response.body_mut().read_to_vec().unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes).into_owned();
     Reply {
         status: response.status().as_u16(),
         headers: response
