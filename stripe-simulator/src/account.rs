@@ -57,6 +57,8 @@ impl Default for Settings {
 pub(crate) struct Account {
     pub(crate) id: String,
     pub(crate) livemode: bool,
+    /// When it was made, in Unix seconds.
+    pub(crate) opened: i64,
     pub(crate) ids: Ids,
     pub(crate) clocks: Clocks,
     pub(crate) settings: Settings,
@@ -95,11 +97,13 @@ impl Account {
     ) -> Self {
         // The two modes of an account must not give the same ids.
         let seed = if livemode { !seed } else { seed };
+        let clocks = Clocks::new(clock);
         Self {
             id: id.to_owned(),
             livemode,
+            opened: clocks.account_now(),
             ids: Ids::new(seed),
-            clocks: Clocks::new(clock),
+            clocks,
             settings: Settings::default(),
             base_url: base_url.to_owned(),
             current_request: None,

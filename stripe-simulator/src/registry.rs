@@ -27,6 +27,7 @@ pub(crate) type Include = fn(&Account, &str) -> Value;
 pub(crate) static RESOURCES: &[&Resource] = &[
     &resources::charges::RESOURCE,
     &resources::checkout_sessions::RESOURCE,
+    &resources::account::RESOURCE,
     &resources::coupons::RESOURCE,
     &resources::customer_balance_transactions::RESOURCE,
     &resources::customer_discounts::RESOURCE,
@@ -51,6 +52,7 @@ pub(crate) static RESOURCES: &[&Resource] = &[
     &resources::sources::RESOURCE,
     &resources::subscription_items::RESOURCE,
     &resources::subscriptions::RESOURCE,
+    &resources::searches::RESOURCE,
     &resources::tax_ids::RESOURCE,
     &resources::tax_rates::RESOURCE,
     &resources::test_clocks::RESOURCE,

@@ -19,7 +19,12 @@ pub(crate) fn expand(
     paths: &[&str],
 ) -> Result<(), StripeError> {
     let is_list = matches!(kind(answer), "list" | "search_result");
+    let is_search = kind(answer) == "search_result";
     for path in paths {
+        // Counted by the search itself.
+        if is_search && *path == "total_count" {
+            continue;
+        }
         let parts: Vec<&str> = path.split('.').collect();
         let is_deep = parts.len() > MAX_DEPTH + usize::from(is_list);
         if is_deep {

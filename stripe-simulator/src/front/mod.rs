@@ -12,6 +12,7 @@ pub(crate) mod list;
 pub(crate) mod pipeline;
 pub(crate) mod rate_limit;
 pub(crate) mod router;
+pub(crate) mod search;
 
 use bytes::Bytes;
 use hyper::HeaderMap;

@@ -1,5 +1,6 @@
 //! One file per Stripe resource: its state, its JSON, its handlers.
 
+pub(crate) mod account;
 pub(crate) mod billing_details;
 pub(crate) mod charges;
 pub(crate) mod checkout_sessions;
@@ -24,6 +25,7 @@ pub(crate) mod prices;
 pub(crate) mod products;
 pub(crate) mod promotion_codes;
 pub(crate) mod refunds;
+pub(crate) mod searches;
 pub(crate) mod setup_intents;
 pub(crate) mod shared;
 pub(crate) mod sources;

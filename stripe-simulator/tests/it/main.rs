@@ -23,6 +23,7 @@ mod keys;
 mod payments;
 mod plans;
 mod receiver;
+mod search;
 mod subscriptions;
 mod support;
 mod violations;
