@@ -3,6 +3,7 @@
 //! They take JSON bodies or query parameters, need no key, and act on the default account in test
 //! mode unless `account` and `livemode` say otherwise.
 
+mod billing;
 mod clock;
 mod faults;
 mod keys;
@@ -99,6 +100,7 @@ impl AdminCall<'_> {
 }
 
 static TABLES: &[&[AdminRoute]] = &[
+    billing::ROUTES,
     keys::ROUTES,
     clock::ROUTES,
     faults::ROUTES,

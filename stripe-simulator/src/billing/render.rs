@@ -373,7 +373,7 @@ fn total_taxes(invoice: &Invoice) -> Vec<Value> {
     sums.iter().map(line_tax).collect()
 }
 
-fn line_tax(tax: &LineTax) -> Value {
+pub(crate) fn line_tax(tax: &LineTax) -> Value {
     json!({
         "amount": tax.amount,
         "tax_behavior": if tax.inclusive { "inclusive" } else { "exclusive" },

@@ -157,23 +157,25 @@ fn begin_phase(account: &mut Account, own: &Schedule, phase: &Phase) {
         .as_deref()
         .and_then(|id| account.billing.subscriptions.get(id));
     match stored.cloned() {
-        Some(old) if !old.status.is_ended() => {
-            let wanted = wanted(account, &old, phase);
-            let how = change::How {
-                proration: phase.proration,
-                anchor_now: phase.anchor_at_start,
-                off_session: true,
-                changes_items: true,
-                ..change::How::default()
-            };
-            // An update without `error_if_incomplete` is never refused.
-            let done = change::apply(account, &old, wanted, how);
-            debug_assert!(done.is_ok(), "a phase change is not refused");
-        }
+        Some(old) if !old.status.is_ended() => change_to(account, &old, phase),
         Some(_) => {}
         None => start(account, own, phase),
     }
     emit(account, &own.id, "subscription_schedule.updated");
+}
+
+fn change_to(account: &mut Account, old: &Subscription, phase: &Phase) {
+    let wanted = wanted(account, old, phase);
+    let how = change::How {
+        proration: phase.proration,
+        anchor_now: phase.anchor_at_start,
+        off_session: true,
+        changes_items: true,
+        ..change::How::default()
+    };
+    // An update without `error_if_incomplete` is never refused.
+    let done = change::apply(account, old, wanted, how);
+    debug_assert!(done.is_ok(), "a phase change is not refused");
 }
 
 /// The first phase makes the subscription; its first invoice stays a draft for an hour.
@@ -324,17 +326,53 @@ pub(crate) fn subscription_ended(account: &mut Account, subscription: &str) {
         .get(subscription)
         .and_then(|own| own.schedule.clone());
     let Some(schedule) = schedule else { return };
-    let now = account.now();
     let live = account
         .billing
         .schedules
         .get(&schedule)
         .is_some_and(|own| own.status.is_live());
     if live {
-        if let Some(mut stored) = account.billing.schedules.get_mut(&schedule) {
-            stored.status = ScheduleStatus::Canceled;
-            stored.canceled_at = Some(now);
-        }
-        emit(account, &schedule, "subscription_schedule.canceled");
+        canceled(account, &schedule);
+    }
+}
+
+/// Ends a schedule before its time.
+pub(crate) fn canceled(account: &mut Account, id: &str) {
+    let now = account.now();
+    if let Some(mut stored) = account.billing.schedules.get_mut(id) {
+        stored.status = ScheduleStatus::Canceled;
+        stored.canceled_at = Some(now);
+    }
+    emit(account, id, "subscription_schedule.canceled");
+}
+
+/// The phases were changed: the running one takes effect at once.
+pub(crate) fn reenter(account: &mut Account, id: &str, proration: ProrationBehavior) {
+    let Some(own) = account.billing.schedules.get(id).cloned() else {
+        return;
+    };
+    let now = account.now();
+    let subscription = own.subscription.as_deref();
+    let old = subscription
+        .and_then(|id| account.billing.subscriptions.get(id))
+        .cloned();
+    let (Some(phase), Some(old)) = (own.current(now), old) else {
+        return;
+    };
+    let prices = |items: &[super::model::Item]| -> Vec<(String, Option<i64>)> {
+        items
+            .iter()
+            .map(|item| (item.price.clone(), item.quantity))
+            .collect()
+    };
+    let asked: Vec<(String, Option<i64>)> = phase
+        .items
+        .iter()
+        .map(|item| (item.price.clone(), item.quantity))
+        .collect();
+    if prices(&old.items) != asked && !old.status.is_ended() {
+        let mut phase = phase.clone();
+        phase.proration = proration;
+        change_to(account, &old, &phase);
     }
 }
