@@ -1,0 +1,242 @@
+//! How fast the simulator is: `cargo bench -p stripe-simulator`.
+//!
+//! Starts the real binary, drives it over keep-alive connections and prints start
+//! time, requests a second with 1,000 and with 100,000 customers, and memory. It
+//! fails when a figure misses what the simulator promises. The clients share the
+//! machine's cores with it, so the true figures are higher.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+
+use std::error::Error;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+const CONNECTIONS: usize = 8;
+const KEY: &str = "sk_test_simulator";
+const MEASURE: Duration = Duration::from_secs(3);
+
+/// What must hold on two cores.
+const MIN_GETS_PER_SECOND: u128 = 5_000;
+const MIN_POSTS_PER_SECOND: u128 = 2_000;
+const MAX_START: Duration = Duration::from_millis(50);
+const MAX_SLOWDOWN_PERCENT: u128 = 150;
+
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Ending the benchmark: a child that is gone already is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    /// Starts the binary and waits for its first answer; also says how long that took.
+    fn start() -> Result<(Self, Duration)> {
+        let begun = Instant::now();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_stripe-simulator"))
+            .args(["--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
+        let address = line
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix("http://"))
+            .ok_or_else(|| format!("no address in {line:?}"))?
+            .to_owned();
+        let server = Self { child, address };
+        Connection::open(&server.address)?.send(&get("/v1/customers?limit=1"))?;
+        Ok((server, begun.elapsed()))
+    }
+
+    /// Resident memory in KiB, where the system tells.
+    fn resident_kib(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+        line.split_whitespace().nth(1)?.parse().ok()
+    }
+
+    /// Makes customers until there are `count`; answers some of their ids.
+    fn fill(&self, count: usize) -> Result<Vec<String>> {
+        let share = count / CONNECTIONS;
+        let ids = self.each_connection(move |connection, index| {
+            let mut ids = Vec::new();
+            for number in 0..share {
+                let answer = connection.send(&post(index, number))?;
+                if number % 50 == 0 {
+                    ids.push(id_of(&answer)?);
+                }
+            }
+            Ok(ids)
+        })?;
+        Ok(ids.into_iter().flatten().collect())
+    }
+
+    /// Runs `work` on every connection at once.
+    fn each_connection<T: Send + 'static>(
+        &self,
+        work: impl Fn(&mut Connection, usize) -> Result<T> + Clone + Send + 'static,
+    ) -> Result<Vec<T>> {
+        let threads: Vec<_> = (0..CONNECTIONS)
+            .map(|index| {
+                let (address, work) = (self.address.clone(), work.clone());
+                thread::spawn(move || work(&mut Connection::open(&address)?, index))
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().map_err(|_| "a client panicked")?)
+            .collect()
+    }
+
+    /// Requests a second over [`MEASURE`].
+    fn rate(
+        &self,
+        request: impl Fn(usize, usize) -> String + Clone + Send + 'static,
+    ) -> Result<u128> {
+        let begun = Instant::now();
+        let counts = self.each_connection(move |connection, index| {
+            let mut count: u128 = 0;
+            let mut number = 0;
+            while begun.elapsed() < MEASURE {
+                connection.send(&request(index, number))?;
+                number += 1;
+                count += 1;
+            }
+            Ok(count)
+        })?;
+        Ok(counts.iter().sum::<u128>() * 1000 / begun.elapsed().as_millis().max(1))
+    }
+}
+
+struct Connection {
+    stream: BufReader<TcpStream>,
+    body: Vec<u8>,
+}
+
+impl Connection {
+    fn open(address: &str) -> Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            stream: BufReader::new(stream),
+            body: Vec::new(),
+        })
+    }
+
+    /// Sends one request; answers the body, or an error if the status is not 200.
+    fn send(&mut self, request: &str) -> Result<String> {
+        self.stream.get_mut().write_all(request.as_bytes())?;
+        let mut line = String::new();
+        self.stream.read_line(&mut line)?;
+        let fine = line.contains(" 200 ");
+        let status = line.clone();
+        let mut length = 0;
+        loop {
+            line.clear();
+            self.stream.read_line(&mut line)?;
+            if line.trim().is_empty() {
+                break;
+            }
+            if let Some((name, value)) = line.split_once(':')
+                && name.eq_ignore_ascii_case("content-length")
+            {
+                length = value.trim().parse()?;
+            }
+        }
+        self.body.resize(length, 0);
+        self.stream.read_exact(&mut self.body)?;
+        let body = String::from_utf8_lossy(&self.body).into_owned();
+        if fine {
+            Ok(body)
+        } else {
+            Err(format!("{status}{body}").into())
+        }
+    }
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\n\r\n")
+}
+
+fn post(connection: usize, number: usize) -> String {
+    let body = format!(
+        "name=Customer+{number}&email=c{connection}.{number}%40example.com&metadata[n]={number}"
+    );
+    format!(
+        "POST /v1/customers HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+fn id_of(answer: &str) -> Result<String> {
+    let start = answer.find("\"cus_").ok_or("no customer id")? + 1;
+    let rest = answer.get(start..).ok_or("no customer id")?;
+    Ok(rest.split('"').next().unwrap_or_default().to_owned())
+}
+
+/// GETs and POSTs a second with `count` customers, and the memory they take.
+fn with_customers(count: usize) -> Result<(u128, u128, Option<u64>)> {
+    let (server, _) = Server::start()?;
+    let ids = server.fill(count)?;
+    let memory = server.resident_kib();
+    let gets = server.rate(move |connection, number| {
+        let index = (number * CONNECTIONS + connection) % ids.len();
+        get(&format!(
+            "/v1/customers/{}",
+            ids.get(index).map_or("", String::as_str)
+        ))
+    })?;
+    let posts = server.rate(post)?;
+    Ok((gets, posts, memory))
+}
+
+fn main() -> Result<()> {
+    let mut start = Duration::MAX;
+    for _ in 0..5 {
+        let (server, took) = Server::start()?;
+        start = start.min(took);
+        if let Some(kib) = server.resident_kib() {
+            println!(
+                "start to first answer: {took:?}, resident {} MiB",
+                kib / 1024
+            );
+        }
+    }
+    let (few_gets, few_posts, few_memory) = with_customers(1_000)?;
+    println!(
+        "  1,000 customers: {few_gets} GET/s, {few_posts} POST/s, {few_memory:?} KiB resident"
+    );
+    let (gets, posts, memory) = with_customers(100_000)?;
+    println!("100,000 customers: {gets} GET/s, {posts} POST/s, {memory:?} KiB resident");
+    let slowdown = (few_gets * 100 / gets.max(1)).max(few_posts * 100 / posts.max(1));
+    println!("slowdown from 1,000 to 100,000: {slowdown} % of the time (100 is none)");
+
+    let promises = [
+        ("GET rate", gets >= MIN_GETS_PER_SECOND),
+        ("POST rate", posts >= MIN_POSTS_PER_SECOND),
+        ("start", start <= MAX_START),
+        ("slowdown", slowdown <= MAX_SLOWDOWN_PERCENT),
+    ];
+    let missed: Vec<&str> = promises
+        .iter()
+        .filter(|(_, kept)| !kept)
+        .map(|(name, _)| *name)
+        .collect();
+    if missed.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("missed: {missed:?}").into())
+    }
+}

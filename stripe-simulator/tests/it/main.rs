@@ -1,0 +1,33 @@
+//! Tests over HTTP against a simulator of their own.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a panic is how a test fails"
+)]
+
+mod billing;
+mod catalog;
+mod checkout;
+mod changes;
+mod clocks;
+mod contract;
+mod customer_discounts;
+mod customers;
+mod discounts_and_tax;
+mod faults;
+mod front;
+mod hosted;
+mod hostile;
+mod idempotency;
+mod keys;
+mod invoices;
+mod payments;
+mod plans;
+mod receiver;
+mod search;
+mod subscriptions;
+mod support;
+mod usage;
+mod violations;
+mod webhooks;
