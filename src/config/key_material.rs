@@ -43,8 +43,8 @@ pub struct KeyMaterial {
 
 impl Config {
     /// The keys to work with. In development, those that are not configured come from
-    /// `<data_dir>/development-keys.toml`, which is generated (mode 0600) when it does not exist;
-    /// a warning is logged whenever it is used.
+    /// `<data_dir>/development-keys.toml`, which is generated (mode 0600) when it does not exist.
+    /// [`KeyMaterial::generated_in`] then names it; who serves with such keys has to warn loudly.
     ///
     /// # Errors
     /// A key or its file cannot be read, or the file of generated keys cannot be written, read or
@@ -147,12 +147,6 @@ fn development_keys(data_dir: &Path) -> Result<(PathBuf, DevelopmentKeys), Confi
         generate(&path).map_err(failed)?;
     }
     let keys = read_development_keys(&path)?;
-    tracing::warn!(
-        file = %path.display(),
-        "GENERATED DEVELOPMENT KEYS ARE IN USE: anyone who can read this file can read the stored \
-         secrets and sign tokens. Never serve real portals with them; set mode to production and \
-         configure keys and issuers"
-    );
     Ok((path, keys))
 }
 

@@ -222,7 +222,7 @@ fn seconds(date: &Number) -> Option<i64> {
     let whole = text
         .split_once('.')
         .map_or(text.as_str(), |(whole, _)| whole);
-    // `1.5e9` is legal JSON and no way to write a time.
+    // A number so large that it is written with an exponent is no time.
     if text.contains(['e', 'E']) {
         None
     } else {

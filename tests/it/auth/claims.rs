@@ -131,6 +131,14 @@ async fn claims_have_to_be_for_us() {
                 .replace(&(NOW + 300).to_string(), "9e99");
             Forge::ed().of_text(&Forge::ed().header.to_string(), &claims)
         }),
+        ("not before the end of time", {
+            let claims = Forge::ed()
+                .claims
+                .to_string()
+                .replace(&format!("\"nbf\":{}", NOW - 5), "\"nbf\":1.5e300");
+            assert!(claims.contains("1.5e300"));
+            Forge::ed().of_text(&Forge::ed().header.to_string(), &claims)
+        }),
         ("expiry beyond all numbers", set("exp", json!(u64::MAX))),
         ("expiry true", set("exp", json!(true))),
         ("not yet", set("nbf", json!(NOW + LEEWAY + 1))),
