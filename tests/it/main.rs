@@ -7,5 +7,6 @@
 
 mod auth;
 mod command_line;
+mod portals;
 mod stripe_port;
 mod support;

@@ -1,3 +1,5 @@
 //! What several areas' tests stand on.
 
+pub(crate) mod database;
 pub(crate) mod fake_stripe;
+pub(crate) mod service;
