@@ -13,7 +13,7 @@ use utoipa_actix_web::AppExt;
 use super::settings::{authenticator, master_keys, store_settings, stripe_settings};
 use crate::app::App;
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, KeyMaterial};
 use crate::domain::error::Error;
 use crate::http::auth::Authenticator;
 use crate::http::middleware::edge;
@@ -63,6 +63,17 @@ pub struct Server {
     listener: TcpListener,
 }
 
+fn warn_of_generated_keys(keys: &KeyMaterial) {
+    if let Some(path) = &keys.generated_in {
+        tracing::warn!(
+            file = %path.display(),
+            "GENERATED DEVELOPMENT KEYS ARE IN USE: whoever reads this file can read the stored \
+             secrets and sign tokens. For real portals set mode to production and configure keys \
+             and issuers"
+        );
+    }
+}
+
 /// The product of this configuration, for commands that need no HTTP.
 ///
 /// # Errors
@@ -97,6 +108,7 @@ impl Server {
     /// [`StartError`].
     pub async fn build(mut config: Config, clock: Clock, ids: Ids) -> Result<Self, StartError> {
         let keys = config.key_material()?;
+        warn_of_generated_keys(&keys);
         let wanted = if config.database.migrate_on_start {
             Direction::Up
         } else {

@@ -1,8 +1,9 @@
 //! The binary as operators use it.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
@@ -130,6 +131,53 @@ fn check_config_explains_each_setting() {
          environment  PORTAL_BILLING__SERVER__WORKERS"
     );
     assert!(told.contains("environment  PORTAL_BILLING__AUTH__ISSUERS__<n>__JWKS_URL\n"));
+}
+
+#[test]
+fn serve_starts_with_nothing_configured_and_warns_of_its_generated_keys() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let mut service = Command::new(env!("CARGO_BIN_EXE_portal-billing"))
+        .args(["serve", "--set", "server.listen=127.0.0.1:0"])
+        .current_dir(path)
+        .env_clear()
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = Vec::new();
+    for line in BufReader::new(service.stderr.take().unwrap()).lines() {
+        log.push(line.unwrap());
+        if log.last().is_some_and(|line| line.contains("listening")) {
+            break;
+        }
+    }
+    service.kill().unwrap();
+    service.wait().unwrap();
+    let warnings: Vec<&String> = log
+        .iter()
+        .filter(|line| line.contains("DEVELOPMENT KEYS ARE IN USE"))
+        .collect();
+    assert_eq!(warnings.len(), 1, "{log:?}");
+    assert!(warnings[0].contains("WARN"), "{log:?}");
+    assert!(warnings[0].contains("development-keys.toml"), "{log:?}");
+    assert!(
+        log.last().is_some_and(|line| line.contains("listening")),
+        "{log:?}"
+    );
+    let keys = fs::read_to_string(path.join("data/development-keys.toml")).unwrap();
+    for secret in keys.lines().filter_map(|line| line.split('"').nth(1)) {
+        assert!(secret.len() > 40 && !log.iter().any(|line| line.contains(secret)));
+    }
+}
+
+#[test]
+fn serve_refuses_production_without_real_keys() {
+    let directory = tempfile::tempdir().unwrap();
+    let environment = [("PORTAL_BILLING__MODE", "production")];
+    let told = bad(directory.path(), &environment, &["serve"]);
+    assert!(told.contains("keys.master_key: production needs"), "{told}");
+    assert!(told.contains("auth.issuers: production needs"), "{told}");
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
 }
 
 #[test]
