@@ -7,6 +7,7 @@ use portal_billing::stripe::{
 };
 
 use super::{client, idempotency_key, secret_key};
+use crate::support::contract;
 use crate::support::fake_stripe::{FakeStripe, Reaction, answer, answer_with};
 
 const ACCOUNT: &str = r#"{"id":"acct_1","object":"account","country":"DE","charges_enabled":true}"#;
@@ -101,6 +102,38 @@ async fn a_webhook_endpoint_is_created_pinned_and_its_secret_stays_in_one_place(
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(sent.parameters(), expected);
+}
+
+#[test]
+fn the_events_we_subscribe_to_are_all_of_their_families_in_the_pinned_version() {
+    const FAMILIES: [&str; 10] = [
+        "charge.dispute.",
+        "checkout.session.",
+        "credit_note.",
+        "customer.",
+        "invoice.",
+        "payment_method.",
+        "price.",
+        "product.",
+        "refund.",
+        "setup_intent.",
+    ];
+    const SINGLE: [&str; 2] = ["billing.alert.triggered", "invoice_payment.paid"];
+    let known = contract::enum_values(
+        "POST",
+        "/v1/webhook_endpoints",
+        "/properties/enabled_events/items/enum",
+    );
+    let mut needed: Vec<&str> = known
+        .iter()
+        .map(String::as_str)
+        .filter(|event| {
+            SINGLE.contains(event) || FAMILIES.iter().any(|family| event.starts_with(family))
+        })
+        .collect();
+    needed.sort_unstable();
+    assert_eq!(EVENT_TYPES, needed);
+    assert_eq!(contract::api_version(), API_VERSION);
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
 //! A server that plays Stripe at its worst: every connection and every byte is the test's to
-//! decide. For Stripe as it should be, use the simulator.
+//! decide. For Stripe as it should be, use the simulator. Every request that arrives is held
+//! against the request contract, and a violation fails the test when the server is dropped.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
+use super::contract;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -87,6 +89,18 @@ pub(crate) struct FakeStripe {
     base_url: String,
     shared: Arc<Shared>,
     _tasks: JoinSet<()>,
+}
+
+impl Drop for FakeStripe {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        for sent in self.recorded() {
+            let violations = contract::violations(&sent.method, &sent.path, &sent.parameters());
+            assert!(violations.is_empty(), "{sent:?}: {violations:?}");
+        }
+    }
 }
 
 impl FakeStripe {
