@@ -138,6 +138,8 @@ fn permission_in(message: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::stripe::StripeError;
 
@@ -333,6 +335,28 @@ mod tests {
         assert!(!of(502, "<html>").is_stored_failure());
         assert!(of(502, "<html>").is_nonsense());
         assert!(!of(409, stored).is_stored_failure());
+    }
+
+    proptest! {
+        /// Whatever comes, only Stripe's own word closes the question of a write's effect.
+        #[test]
+        fn no_garbage_closes_the_question_of_an_effect(
+            status in 100..1000_u16,
+            body in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..200),
+                "\\{\"(error|data|id)\":(null|1|\"x\"|\\[\\]|\\{\\})\\}".prop_map(String::into_bytes),
+            ],
+        ) {
+            let has_error = serde_json::from_slice::<Value>(&body)
+                .is_ok_and(|value| value["error"].is_object());
+            let of_write = failure(Effect::Write, &meta(status), &body);
+            let of_read = failure(Effect::None, &meta(status), &body);
+            prop_assert_ne!(of_read.outcome, Outcome::OutcomeUnknown);
+            if !has_error && status != 429 {
+                prop_assert_eq!(of_write.outcome, Outcome::OutcomeUnknown);
+                prop_assert_eq!(of_read.outcome, Outcome::Unavailable);
+            }
+        }
     }
 
     #[test]

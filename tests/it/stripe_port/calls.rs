@@ -137,6 +137,45 @@ fn the_events_we_subscribe_to_are_all_of_their_families_in_the_pinned_version() 
 }
 
 #[tokio::test]
+async fn stripes_published_examples_are_read() {
+    let stripe = FakeStripe::start(|request| {
+        Reaction::Answer(match (request.method.as_str(), request.path.as_str()) {
+            ("GET", "/v1/account") => answer(200, &contract::fixture("account")),
+            ("DELETE", _) => answer(200, &contract::fixture("deleted_webhook_endpoint")),
+            ("POST", _) => answer(200, &contract::fixture("webhook_endpoint")),
+            _ => {
+                let endpoint = contract::fixture("webhook_endpoint");
+                answer(
+                    200,
+                    &format!(r#"{{"object":"list","data":[{endpoint}],"has_more":false}}"#),
+                )
+            }
+        })
+    })
+    .await;
+    let (client, key) = (client(stripe.base_url()), secret_key());
+    let account = client.account(&key).await.unwrap().object;
+    assert_eq!(account.country.as_deref(), Some("US"));
+    assert!(!account.requirements.past_due.is_empty());
+    let listed = client.all_webhook_endpoints(&key).await.unwrap();
+    assert_eq!(
+        listed[0].enabled_events,
+        ["charge.failed", "charge.succeeded"]
+    );
+    let change = WebhookEndpointChange::default();
+    let changed = client
+        .update_webhook_endpoint(&key, &idempotency_key(), &listed[0].id, &change)
+        .await
+        .unwrap();
+    assert_eq!(changed.object, listed[0]);
+    let deleted = client
+        .delete_webhook_endpoint(&key, &idempotency_key(), &listed[0].id)
+        .await
+        .unwrap();
+    assert!(deleted.object.deleted);
+}
+
+#[tokio::test]
 async fn a_created_endpoint_without_a_secret_is_no_success() {
     for body in [
         r#"{"id":"we_1"}"#,

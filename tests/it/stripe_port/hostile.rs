@@ -196,6 +196,36 @@ async fn a_kept_connection_found_dead_costs_a_read_nothing() {
     }
 }
 
+/// Each worker of the server has a run time of its own, and a connection lives on the one that
+/// opened it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_whose_worker_has_ended_costs_a_write_nothing() {
+    let stripe = FakeStripe::start(|request| {
+        let body = if request.method == "GET" {
+            ACCOUNT
+        } else {
+            DELETED
+        };
+        Reaction::Answer(answer(200, body))
+    })
+    .await;
+    let client = client(stripe.base_url());
+    let of_worker = client.clone();
+    let worker = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(read(&of_worker))
+    });
+    tokio::task::spawn_blocking(move || worker.join().unwrap().unwrap())
+        .await
+        .unwrap();
+    write(&client).await.unwrap();
+    let connections: Vec<_> = stripe.recorded().iter().map(|r| r.connection).collect();
+    assert_eq!(connections, [0, 1]);
+}
+
 #[tokio::test]
 async fn a_read_is_repeated_once_and_no_more() {
     let stripe = FakeStripe::start(|_| Reaction::Reset).await;

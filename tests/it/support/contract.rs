@@ -263,3 +263,15 @@ fn what_stripe_would_refuse_is_found() {
         assert_eq!(violations, expected, "{method} {path} {form}");
     }
 }
+
+/// Stripe's published example of a resource.
+pub(crate) fn fixture(resource: &str) -> String {
+    static FIXTURES: LazyLock<Value> = LazyLock::new(|| {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/stripe-simulator/contract/fixtures3.json"
+        );
+        serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+    });
+    FIXTURES["resources"][resource].to_string()
+}
