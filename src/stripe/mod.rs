@@ -69,6 +69,14 @@ pub struct StripeClient {
     transport: Arc<Transport>,
 }
 
+impl fmt::Debug for StripeClient {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("StripeClient")
+            .finish_non_exhaustive()
+    }
+}
+
 impl StripeClient {
     /// A client after these settings. Connects to nothing yet.
     pub fn new(settings: &StripeSettings, clock: Clock) -> Result<Self, SettingsError> {

@@ -156,7 +156,10 @@ async fn stripes_published_examples_are_read() {
     let (client, key) = (client(stripe.base_url()), secret_key());
     let account = client.account(&key).await.unwrap().object;
     assert_eq!(account.country.as_deref(), Some("US"));
-    assert!(!account.requirements.past_due.is_empty());
+    assert_eq!(
+        account.requirements.disabled_reason.as_deref(),
+        Some("requirements.past_due")
+    );
     let listed = client.all_webhook_endpoints(&key).await.unwrap();
     assert_eq!(
         listed[0].enabled_events,
