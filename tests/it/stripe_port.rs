@@ -1,5 +1,6 @@
 //! The port to Stripe over real HTTP.
 
+mod against_simulator;
 mod calls;
 mod hostile;
 mod probes;

@@ -4,3 +4,4 @@ pub(crate) mod contract;
 pub(crate) mod database;
 pub(crate) mod fake_stripe;
 pub(crate) mod service;
+pub(crate) mod simulator;
