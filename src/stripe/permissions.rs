@@ -93,148 +93,50 @@ enum Probe {
     Post(&'static str, &'static str, &'static str),
 }
 
-const fn read(
-    resource: &'static str,
-    stripe_name: &'static str,
-    probe: Probe,
-) -> (Permission, Probe) {
-    let access = Access::Read;
-    (
-        Permission {
-            resource,
-            access,
-            stripe_name,
-        },
-        probe,
-    )
-}
-
-const fn write(
-    resource: &'static str,
-    stripe_name: &'static str,
-    probe: Probe,
-) -> (Permission, Probe) {
-    let access = Access::Write;
-    (
-        Permission {
-            resource,
-            access,
-            stripe_name,
-        },
-        probe,
-    )
+/// Defines a table of permissions and probes, one a line.
+macro_rules! probes {
+    ($($access:ident $resource:literal $stripe_name:literal $probe:ident $arguments:tt;)+) => {
+        &[$((
+            Permission {
+                resource: $resource,
+                access: Access::$access,
+                stripe_name: $stripe_name,
+            },
+            Probe::$probe $arguments,
+        ),)+]
+    };
 }
 
 /// What this service needs, and how each is found out.
-const TABLE: &[(Permission, Probe)] = &[
-    read("customers", "rak_customer_read", Probe::List("/customers")),
-    write(
-        "customers",
-        "rak_customer_write",
-        Probe::Object("/customers/cus_portalbillingprobe"),
-    ),
-    read(
-        "payment_methods",
-        "rak_payment_method_read",
-        Probe::Object("/payment_methods/pm_portalbillingprobe"),
-    ),
-    write(
-        "payment_methods",
-        "rak_payment_method_write",
-        Probe::Object("/payment_methods/pm_portalbillingprobe"),
-    ),
-    read(
-        "setup_intents",
-        "rak_setup_intent_read",
-        Probe::List("/setup_intents"),
-    ),
-    write(
-        "setup_intents",
-        "rak_setup_intent_write",
-        Probe::Object("/setup_intents/seti_portalbillingprobe"),
-    ),
-    read("products", "rak_product_read", Probe::List("/products")),
-    write(
-        "products",
-        "rak_product_write",
-        Probe::Object("/products/prod_portalbillingprobe"),
-    ),
+const TABLE: &[(Permission, Probe)] = probes! {
+    Read "customers" "rak_customer_read" List("/customers");
+    Write "customers" "rak_customer_write" Object("/customers/cus_portalbillingprobe");
+    Read "payment_methods" "rak_payment_method_read" Object("/payment_methods/pm_portalbillingprobe");
+    Write "payment_methods" "rak_payment_method_write" Object("/payment_methods/pm_portalbillingprobe");
+    Read "setup_intents" "rak_setup_intent_read" List("/setup_intents");
+    Write "setup_intents" "rak_setup_intent_write" Object("/setup_intents/seti_portalbillingprobe");
+    Read "products" "rak_product_read" List("/products");
+    Write "products" "rak_product_write" Object("/products/prod_portalbillingprobe");
     // Prices go by the older name of plans.
-    read("prices", "rak_plan_read", Probe::List("/prices")),
-    write(
-        "prices",
-        "rak_plan_write",
-        Probe::Object("/prices/price_portalbillingprobe"),
-    ),
-    read(
-        "subscriptions",
-        "rak_subscription_read",
-        Probe::List("/subscriptions"),
-    ),
-    write(
-        "subscriptions",
-        "rak_subscription_write",
-        Probe::Object("/subscriptions/sub_portalbillingprobe"),
-    ),
-    read("invoices", "rak_invoice_read", Probe::List("/invoices")),
-    write(
-        "invoices",
-        "rak_invoice_write",
-        Probe::Object("/invoices/in_portalbillingprobe"),
-    ),
-    read("charges", "rak_charge_read", Probe::List("/charges")),
-    write(
-        "refunds",
-        "rak_charge_write",
-        Probe::Post("/refunds", "charge", "ch_portalbillingprobe"),
-    ),
-    read(
-        "credit_notes",
-        "rak_credit_note_read",
-        Probe::List("/credit_notes"),
-    ),
-    write(
-        "credit_notes",
-        "rak_credit_note_write",
-        Probe::Post("/credit_notes", "invoice", "in_portalbillingprobe"),
-    ),
-    read(
-        "checkout_sessions",
-        "rak_checkout_session_read",
-        Probe::List("/checkout/sessions"),
-    ),
-    write(
-        "checkout_sessions",
-        "rak_checkout_session_write",
-        Probe::Object("/checkout/sessions/cs_portalbillingprobe/expire"),
-    ),
-    write(
-        "customer_portal",
-        "rak_customer_portal_write",
-        Probe::Post(
-            "/billing_portal/sessions",
-            "customer",
-            "cus_portalbillingprobe",
-        ),
-    ),
-    read("coupons", "rak_coupon_read", Probe::List("/coupons")),
-    read(
-        "promotion_codes",
-        "rak_promotion_code_read",
-        Probe::List("/promotion_codes"),
-    ),
-    read("events", "rak_event_read", Probe::List("/events")),
-    read(
-        "webhook_endpoints",
-        "rak_webhook_read",
-        Probe::List("/webhook_endpoints"),
-    ),
-    write(
-        "webhook_endpoints",
-        "rak_webhook_write",
-        Probe::Object("/webhook_endpoints/we_portalbillingprobe"),
-    ),
-];
+    Read "prices" "rak_plan_read" List("/prices");
+    Write "prices" "rak_plan_write" Object("/prices/price_portalbillingprobe");
+    Read "subscriptions" "rak_subscription_read" List("/subscriptions");
+    Write "subscriptions" "rak_subscription_write" Object("/subscriptions/sub_portalbillingprobe");
+    Read "invoices" "rak_invoice_read" List("/invoices");
+    Write "invoices" "rak_invoice_write" Object("/invoices/in_portalbillingprobe");
+    Read "charges" "rak_charge_read" List("/charges");
+    Write "refunds" "rak_charge_write" Post("/refunds", "charge", "ch_portalbillingprobe");
+    Read "credit_notes" "rak_credit_note_read" List("/credit_notes");
+    Write "credit_notes" "rak_credit_note_write" Post("/credit_notes", "invoice", "in_portalbillingprobe");
+    Read "checkout_sessions" "rak_checkout_session_read" List("/checkout/sessions");
+    Write "checkout_sessions" "rak_checkout_session_write" Object("/checkout/sessions/cs_portalbillingprobe/expire");
+    Write "customer_portal" "rak_customer_portal_write" Post("/billing_portal/sessions", "customer", "cus_portalbillingprobe");
+    Read "coupons" "rak_coupon_read" List("/coupons");
+    Read "promotion_codes" "rak_promotion_code_read" List("/promotion_codes");
+    Read "events" "rak_event_read" List("/events");
+    Read "webhook_endpoints" "rak_webhook_read" List("/webhook_endpoints");
+    Write "webhook_endpoints" "rak_webhook_write" Object("/webhook_endpoints/we_portalbillingprobe");
+};
 
 fn request(access: Access, probe: Probe) -> RequestBuilder {
     match (access, probe) {
