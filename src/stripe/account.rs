@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::wire::null_as_default;
-use super::{Reply, StripeClient, StripeError, get};
+use super::{Outcome, Reply, StripeClient, StripeError, get};
 use crate::domain::stripe_key::ApiKey;
 
 /// What this service reads of Stripe's Account. All but `id` is absent for keys that may not see it.
@@ -39,11 +39,42 @@ pub struct AccountRequirements {
     pub past_due: Vec<String>,
 }
 
+impl Account {
+    /// An account of which only the id is known.
+    fn of_unknown(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            country: None,
+            default_currency: None,
+            charges_enabled: None,
+            details_submitted: None,
+            requirements: AccountRequirements::default(),
+        }
+    }
+}
+
 impl StripeClient {
     /// The account of this key. The first thing to ask with a new key: it fails with
-    /// [`Outcome::Credentials`](super::Outcome::Credentials) when Stripe does not know the key.
+    /// [`Outcome::Credentials`] when Stripe does not know the key.
+    ///
+    /// A restricted key needs a permission of its own to see the account
+    /// (`rak_accounts_kyc_basic_read`), which Stripe's dashboard does not offer for every account,
+    /// and which a key of least privilege should not need to have. Stripe's refusal names the
+    /// account, and then that is the answer: an account of which nothing but the id is known. A
+    /// refusal that names none stays a failure.
     pub async fn account(&self, key: &ApiKey) -> Result<Reply<Account>, StripeError> {
-        self.read(key, get("/account")).await
+        match self.read(key, get("/account")).await {
+            Err(error) if error.outcome() == Outcome::Forbidden => match error.account() {
+                Some(id) => Ok(Reply {
+                    object: Account::of_unknown(id),
+                    request_id: error.request_id().map(ToOwned::to_owned),
+                    replayed: false,
+                    raw: "{}".to_owned(),
+                }),
+                None => Err(error),
+            },
+            other => other,
+        }
     }
 }
 

@@ -87,8 +87,8 @@ pub(super) fn failure(effect: Effect, meta: &Meta, body: &[u8]) -> Detail {
     let message = text("message").unwrap_or_default();
     let outcome = outcome(effect, meta.status, text("type"), text("code"));
     let own = |name: &str| text(name).map(scrub);
-    let missing_permission = match outcome {
-        Outcome::Forbidden => permission_in(message),
+    let named = |start| match outcome {
+        Outcome::Forbidden => name_in(message, start),
         _ => None,
     };
     Detail {
@@ -96,7 +96,8 @@ pub(super) fn failure(effect: Effect, meta: &Meta, body: &[u8]) -> Detail {
         code: own("code"),
         decline_code: own("decline_code"),
         param: own("param"),
-        missing_permission,
+        missing_permission: named("rak_"),
+        account: named("acct_"),
         from_stripe: true,
         ..meta.detail(
             outcome,
@@ -123,17 +124,17 @@ fn outcome(effect: Effect, status: u16, kind: Option<&str>, code: Option<&str>) 
     }
 }
 
-/// The permission that a 403 names: "Having the `rak_customer_write` permission would allow …",
-/// with quotation marks around the name.
-fn permission_in(message: &str) -> Option<String> {
-    let start = message.find("rak_")?;
+/// What a 403 names: "The provided key … does not have the required permissions for this endpoint on
+/// account `acct_…`. Having the `rak_customer_write` permission would allow this request to
+/// continue.", with quotation marks around the names.
+fn name_in(message: &str, start: &str) -> Option<String> {
     let name: String = message
-        .get(start..)?
+        .get(message.find(start)?..)?
         .chars()
         .take_while(|character| character.is_ascii_alphanumeric() || *character == '_')
         .take(100)
         .collect();
-    (name.len() > "rak_".len()).then_some(name)
+    (name.len() > start.len()).then_some(name)
 }
 
 #[cfg(test)]
@@ -316,13 +317,14 @@ mod tests {
     }
 
     #[test]
-    fn a_403_names_the_permission_and_no_key() {
+    fn a_403_names_the_permission_and_the_account_and_no_key() {
         let body = TABLE.iter().find(|row| row.0 == 403).unwrap().1;
         let error = StripeError::from(failure(Effect::Write, &meta(403), body.as_bytes()));
         assert_eq!(error.missing_permission(), Some("rak_customer_write"));
         assert!(!error.log_text().contains("abcd"));
-        assert_eq!(permission_in("no permission named"), None);
-        assert_eq!(permission_in("rak_"), None);
+        assert_eq!(error.account(), Some("acct_1"));
+        assert_eq!(name_in("no permission named", "rak_"), None);
+        assert_eq!(name_in("rak_", "rak_"), None);
     }
 
     #[test]

@@ -107,6 +107,7 @@ pub(super) struct Detail {
     pub decline_code: Option<String>,
     pub param: Option<String>,
     pub missing_permission: Option<String>,
+    pub account: Option<String>,
     pub retry_after: Option<Duration>,
     pub should_retry: Option<bool>,
     pub replayed: bool,
@@ -125,6 +126,7 @@ impl Detail {
             decline_code: None,
             param: None,
             missing_permission: None,
+            account: None,
             retry_after: None,
             should_retry: None,
             replayed: false,
@@ -187,6 +189,11 @@ impl StripeError {
     /// `rak_customer_write`.
     pub fn missing_permission(&self) -> Option<&str> {
         self.0.missing_permission.as_deref()
+    }
+
+    /// For [`Outcome::Forbidden`]: the account that Stripe names in its refusal.
+    pub(super) fn account(&self) -> Option<&str> {
+        self.0.account.as_deref()
     }
 
     /// How long Stripe asks to wait (`Retry-After`).

@@ -2,7 +2,9 @@
 //!
 //! Stripe has no call that lists a key's permissions. But it checks them before it looks at the
 //! object or the parameters, so that a request for an object that cannot exist tells: 403 means
-//! not permitted, "no such object" means permitted. Where Stripe's 403 names the permission, that
+//! not permitted, "no such object" means permitted. (A permission to write includes reading, says
+//! <https://docs.stripe.com/keys/restricted-api-keys>; both are asked for all the same, so that the
+//! report rests on nothing but answers.) Where Stripe's 403 names the permission, that
 //! name is reported; else the one of the table below.
 
 use std::collections::BTreeMap;

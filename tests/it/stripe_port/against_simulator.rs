@@ -205,6 +205,16 @@ async fn a_restricted_key_with_all_permissions_is_complete() {
 }
 
 #[tokio::test]
+async fn a_key_without_the_right_to_see_its_account_learns_its_id() {
+    let simulator = start();
+    let (restricted, client) = restricted(&simulator, &[]).await;
+    let known = client.account(&key()).await.unwrap().object;
+    let learnt = client.account(&restricted).await.unwrap().object;
+    assert_eq!(learnt.id, known.id);
+    assert_eq!(learnt.charges_enabled, None);
+}
+
+#[tokio::test]
 async fn each_missing_permission_is_named_as_stripe_names_it() {
     let simulator = start();
     for permission in StripeClient::needed_permissions() {

@@ -64,6 +64,25 @@ async fn a_key_with_everything_is_complete_and_nothing_was_created() {
 }
 
 #[tokio::test]
+async fn a_key_that_may_not_see_its_account_still_learns_its_id() {
+    let named = forbidden("rak_accounts_kyc_basic_read");
+    let stripe = FakeStripe::start(move |_| Reaction::Answer(named.clone())).await;
+    let reply = client(stripe.base_url())
+        .account(&restricted_key())
+        .await
+        .unwrap();
+    assert_eq!(reply.object.id, "acct_1");
+    assert_eq!(reply.object.charges_enabled, None);
+    let unnamed = answer(403, r#"{"error":{"message":"no"}}"#);
+    let stripe = FakeStripe::start(move |_| Reaction::Answer(unnamed.clone())).await;
+    let error = client(stripe.base_url())
+        .account(&restricted_key())
+        .await
+        .unwrap_err();
+    assert_eq!(error.outcome(), Outcome::Forbidden);
+}
+
+#[tokio::test]
 async fn missing_permissions_are_named_one_by_one() {
     let stripe = FakeStripe::start(|request| {
         Reaction::Answer(match (request.method.as_str(), request.path.as_str()) {
