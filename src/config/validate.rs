@@ -56,6 +56,7 @@ pub(super) fn secrets_in_file(
         Url::parse(config.database.url.expose()).is_ok_and(|url| url.password().is_some());
     let secret = written_here("keys", "master_key")
         || written_here("keys", "previous_master_keys")
+        || written_here("stripe", "proxy")
         || (password && written_here("database", "url"));
     if secret {
         problems.push(
