@@ -96,6 +96,6 @@ pub(super) fn stripe_settings(config: &Config) -> StripeSettings {
         connect_timeout: Duration::from_millis(config.stripe.connect_timeout_ms.into()),
         request_timeout: Duration::from_millis(config.stripe.request_timeout_ms.into()),
         max_response_bytes: config.stripe.max_response_bytes,
-        ..StripeSettings::default()
+        proxy: config.stripe.proxy.clone(),
     }
 }

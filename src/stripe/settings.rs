@@ -4,9 +4,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use reqwest::Url;
+use secrecy::SecretString;
 
 /// How to reach Stripe. All portals share one client made from these.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct StripeSettings {
     /// `https://api.stripe.com`, or a stand-in. Plain `http://` only to this machine.
     pub base_url: String,
@@ -18,8 +19,8 @@ pub struct StripeSettings {
     /// The largest answer that is read, in bytes.
     pub max_response_bytes: usize,
     /// An HTTP proxy for these calls. The proxy variables of the environment are not read: they
-    /// would send the keys of all portals through whatever set them.
-    pub proxy: Option<String>,
+    /// would send the keys of all portals through whatever set them. May hold a password.
+    pub proxy: Option<SecretString>,
 }
 
 impl Default for StripeSettings {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, Proxy, Response};
+use secrecy::ExposeSecret;
 use stripe_client_core::{RequestBuilder, StripeMethod};
 
 use super::classify::{self, Effect, Meta};
@@ -188,6 +189,7 @@ fn client(settings: &StripeSettings, idle_connections_max: usize) -> Result<Clie
         .pool_max_idle_per_host(idle_connections_max)
         .tcp_nodelay(true);
     if let Some(proxy) = &settings.proxy {
+        let proxy = proxy.expose_secret();
         let usable = proxy.starts_with("http://") || proxy.starts_with("https://");
         let proxy = Proxy::all(proxy).ok().filter(|_| usable);
         builder = builder.proxy(proxy.ok_or(SettingsError::Proxy)?);

@@ -2,11 +2,11 @@
 
 use portal_billing::domain::stripe_key::ApiKey;
 use portal_billing::stripe::{
-    API_VERSION, EVENT_TYPES, Metadata, NewWebhookEndpoint, Outcome, WebhookEndpointChange,
-    WebhookEndpointStatus,
+    API_VERSION, EVENT_TYPES, Metadata, NewWebhookEndpoint, Outcome, StripeSettings,
+    WebhookEndpointChange, WebhookEndpointStatus,
 };
 
-use super::{client, idempotency_key, secret_key};
+use super::{client, client_with, idempotency_key, secret_key};
 use crate::support::contract;
 use crate::support::fake_stripe::{FakeStripe, Reaction, answer, answer_with};
 
@@ -200,6 +200,20 @@ async fn a_created_endpoint_without_a_secret_is_no_success() {
         assert_eq!(error.outcome(), Outcome::OutcomeUnknown);
         assert!(!error.log_text().contains("Canary"));
     }
+}
+
+#[tokio::test]
+async fn a_proxy_is_used_when_it_is_named_in_the_settings() {
+    let proxy = FakeStripe::start(always(200, ACCOUNT)).await;
+    let settings = StripeSettings {
+        // Nobody listens there; the proxy answers in its place.
+        base_url: "http://127.0.0.1:9".to_owned(),
+        proxy: Some(proxy.base_url().into()),
+        ..StripeSettings::default()
+    };
+    let reply = client_with(&settings).account(&secret_key()).await.unwrap();
+    assert_eq!(reply.object.id, "acct_1");
+    assert_eq!(proxy.recorded()[0].header("host"), Some("127.0.0.1:9"));
 }
 
 #[tokio::test]

@@ -191,7 +191,12 @@ async fn read_request(
     let mut first = lines.next().unwrap().split(' ');
     let method = first.next().unwrap().to_owned();
     let target = first.next().unwrap();
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    // A proxy is sent the whole URL.
+    let origin_form = target
+        .strip_prefix("http://")
+        .and_then(|rest| rest.find('/').map(|slash| &rest[slash..]))
+        .unwrap_or(target);
+    let (path, query) = origin_form.split_once('?').unwrap_or((origin_form, ""));
     let headers: BTreeMap<String, String> = lines
         .map(|line| line.split_once(": ").unwrap())
         .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
