@@ -4,6 +4,7 @@ use secrecy::ExposeSecret;
 
 use super::portals::{concurrent, existing};
 use super::vault::Place;
+use super::verification::Verdict;
 use super::{App, Context};
 use crate::clock::Timestamp;
 use crate::domain::audit::Draft;
@@ -12,12 +13,11 @@ use crate::domain::error::{Code, Error, FieldCode, FieldError};
 use crate::domain::precondition::{Precondition, entity_tag};
 use crate::domain::readiness::Verification;
 use crate::domain::slug::Slug;
-use crate::domain::stripe_key::{ApiKey, ApiKeyKind, PublishableKey, WebhookSecret};
+use crate::domain::stripe_key::{ApiKey, PublishableKey, WebhookSecret};
 use crate::ids::Kind;
 use crate::store::credentials::SecretOrigin;
 use crate::store::stripe_objects::SUBSCRIPTION;
 use crate::store::{self, Conn, StoreError};
-use crate::stripe::{Account, ClockReading, Outcome, PublishableKeyCheck, SameAccount};
 
 /// How long a superseded key or signing secret stays usable, so that what began with it can end
 /// with it: longer than the 23 hours after which an operation lists before it posts.
@@ -108,12 +108,6 @@ impl CredentialsView {
 
 fn tag(credentials: &Credentials) -> String {
     entity_tag(credentials.created_at, credentials.version)
-}
-
-/// What Stripe said of a pair of keys.
-struct Verdict {
-    account: Account,
-    verification: Verification,
 }
 
 /// The current credentials, or the one answer for what does not exist.
@@ -215,6 +209,14 @@ impl App {
             .map_err(|_| Error::internal("stored publishable key cannot be read"))?;
         let verification = match self.ask_stripe(&publishable, &api_key).await {
             Ok(verdict) => verdict.verification,
+            Err(error) if error.code() == Code::StripePermissionsMissing => Verification {
+                missing_permissions: error
+                    .field_errors()
+                    .iter()
+                    .map(|field| field.detail.clone())
+                    .collect(),
+                ..stored.verification.clone()
+            },
             Err(error) if error.code() == Code::StripeCredentialsInvalid => Verification {
                 accepted: false,
                 ..stored.verification.clone()
@@ -381,101 +383,6 @@ impl App {
         store::credentials::insert_webhook_secret(conn, portal, &view, &sealed).await
     }
 
-    /// New keys have to be accepted and complete.
-    async fn verify_new(&self, input: &CredentialsInput) -> Result<Verdict, Error> {
-        let verdict = self
-            .ask_stripe(&input.publishable_key, &input.api_key)
-            .await?;
-        let missing = &verdict.verification.missing_permissions;
-        if missing.is_empty() {
-            return Ok(verdict);
-        }
-        let fields = missing
-            .iter()
-            .map(|permission| {
-                FieldError::new(
-                    "/secret_key",
-                    FieldCode::PermissionMissing,
-                    permission.clone(),
-                )
-            })
-            .collect();
-        Err(Error::new(
-            Code::StripePermissionsMissing,
-            format!("The restricted key lacks: {}.", missing.join(", ")),
-        )
-        .with_fields(fields))
-    }
-
-    /// Everything Stripe can say about a pair of keys, by calls that create nothing.
-    async fn ask_stripe(
-        &self,
-        publishable: &PublishableKey,
-        api_key: &ApiKey,
-    ) -> Result<Verdict, Error> {
-        let account = self
-            .stripe
-            .account(api_key)
-            .await
-            .map_err(|error| match error.outcome() {
-                Outcome::Credentials => {
-                    refused_key("/secret_key", "Stripe does not accept this key.")
-                        .with_log(error.log_text())
-                }
-                _ => Error::from(error),
-            })?
-            .object;
-        match self
-            .stripe
-            .check_publishable_key(publishable, api_key)
-            .await?
-        {
-            PublishableKeyCheck::Refused => {
-                return Err(refused_key(
-                    "/publishable_key",
-                    "Stripe does not accept this key.",
-                ));
-            }
-            PublishableKeyCheck::Accepted(SameAccount::No) => {
-                return Err(refused_key(
-                    "/publishable_key",
-                    "This key belongs to another Stripe account than the secret key.",
-                ));
-            }
-            PublishableKeyCheck::Accepted(SameAccount::Yes | SameAccount::Unknown) => {}
-        }
-        let missing_permissions = self.missing_permissions(api_key).await?;
-        let verification = Verification {
-            accepted: true,
-            missing_permissions,
-            // A restricted key may not be allowed to see it; then nothing speaks against it.
-            charges_enabled: account.charges_enabled.unwrap_or(true),
-            country: account.country.clone(),
-            default_currency: account.default_currency.clone(),
-            clock_skew_ms: self.stripe.clock_reading().map(ClockReading::ahead_millis),
-        };
-        Ok(Verdict {
-            account,
-            verification,
-        })
-    }
-
-    async fn missing_permissions(&self, api_key: &ApiKey) -> Result<Vec<String>, Error> {
-        if api_key.kind() == ApiKeyKind::Secret {
-            // An unrestricted key may do everything; there is nothing to probe.
-            return Ok(Vec::new());
-        }
-        let report = self.stripe.probe_permissions(api_key).await;
-        if let Some((_, error)) = report.unknown.into_iter().next() {
-            return Err(error.into());
-        }
-        Ok(report
-            .missing
-            .into_iter()
-            .map(|missing| missing.stripe_name)
-            .collect())
-    }
-
     /// Whether the new credentials are of another account or mode than the current ones, and if so
     /// whether that may be. Tells whether they are.
     async fn check_account(
@@ -596,14 +503,6 @@ fn webhook_place(view: &WebhookSecretView) -> Place<'_> {
         field: WEBHOOK_FIELD,
         version: 1,
     }
-}
-
-fn refused_key(pointer: &str, detail: &str) -> Error {
-    Error::new(Code::StripeCredentialsInvalid, detail).with_fields(vec![FieldError::new(
-        pointer,
-        FieldCode::InvalidValue,
-        detail,
-    )])
 }
 
 fn subject(portal: &Slug) -> String {

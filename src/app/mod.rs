@@ -20,6 +20,7 @@ pub mod portals;
 pub mod retention;
 mod stripe_errors;
 mod vault;
+mod verification;
 pub mod webhook_endpoint;
 pub mod webhooks;
 

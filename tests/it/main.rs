@@ -7,6 +7,11 @@
 
 mod auth;
 mod command_line;
+mod credentials;
+mod house;
 mod portals;
+mod store;
+mod stripe_module;
 mod stripe_port;
 mod support;
+mod webhooks;

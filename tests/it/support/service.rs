@@ -311,6 +311,12 @@ impl Service {
     }
 }
 
+/// One check of a module's readiness.
+pub(crate) fn check<'a>(module: &'a Value, code: &str) -> &'a Value {
+    let checks = module["checks"].as_array().unwrap();
+    checks.iter().find(|check| check["code"] == code).unwrap()
+}
+
 impl Drop for Service {
     fn drop(&mut self) {
         drop(self.stop.take());
