@@ -51,7 +51,7 @@ fn condition(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Condition>
             let tag = part
                 .strip_prefix('"')
                 .and_then(|rest| rest.strip_suffix('"'))
-                .filter(|tag| !tag.contains('"'))
+                .filter(|tag| tag.bytes().all(|byte| matches!(byte, b'!' | b'#'..=b'~')))
                 .ok_or_else(unreadable)?;
             tags.push(tag.to_owned());
         }

@@ -7,10 +7,11 @@ use actix_web::dev::ResourceDef;
 use actix_web::http::Method;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, ParameterIn, PathItem};
+use utoipa::openapi::schema::SchemaType;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{
     Components, ContentBuilder, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi,
-    OpenApiBuilder, Ref, RefOr, Response, ResponseBuilder, ServerBuilder, Type, tag::TagBuilder,
+    OpenApiBuilder, Ref, RefOr, Response, ResponseBuilder, Schema, ServerBuilder, Type, tag::TagBuilder,
 };
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_actix_web::AppExt;
@@ -195,6 +196,15 @@ fn complete(path: &str, operation: &mut Operation) {
         common.push(("422", "A field is unknown or does not hold what it must"));
     }
     common.push(("500", "A bug of this service"));
+    // Said, not left out: nobody has to wonder whether it was forgotten.
+    operation.security.get_or_insert_default();
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
+        for content in body.content.values_mut() {
+            if let RefOr::T(content) = content {
+                refuse_null(&mut content.schema);
+            }
+        }
+    }
     let responses = &mut operation.responses.responses;
     for (status, description) in common {
         responses
@@ -215,6 +225,21 @@ fn complete(path: &str, operation: &mut Operation) {
                 .content
                 .insert(PROBLEM_JSON.to_owned(), content.into());
         }
+    }
+}
+
+/// A body that may be left out is not one that may be `null`, which is how an `Option` is described.
+fn refuse_null(schema: &mut Option<RefOr<Schema>>) {
+    let Some(RefOr::T(Schema::OneOf(choice))) = schema else {
+        return;
+    };
+    let is_null = |item: &RefOr<Schema>| {
+        matches!(item, RefOr::T(Schema::Object(object))
+            if matches!(object.schema_type, SchemaType::Type(Type::Null)))
+    };
+    choice.items.retain(|item| !is_null(item));
+    if choice.items.len() == 1 {
+        *schema = choice.items.pop();
     }
 }
 

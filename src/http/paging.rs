@@ -20,7 +20,7 @@ pub struct ListParams {
     #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<u16>,
     /// `next_cursor` of the page before. Opaque.
-    #[param(max_length = 1024, example = "eyJ…")]
+    #[param(max_length = 1024)]
     cursor: Option<String>,
 }
 

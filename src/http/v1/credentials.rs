@@ -25,14 +25,14 @@ use crate::http::problem::Problem;
 }))]
 pub struct CredentialsPut {
     /// `pk_…`, for browsers.
-    #[schema(min_length = 1, max_length = 255, value_type = String)]
+    #[schema(max_length = 255, value_type = String, pattern = "^pk_(test|live)_[A-Za-z0-9_]{8,}$")]
     publishable_key: SecretString,
     /// `rk_…` (a restricted key, preferred) or `sk_…`. Write-only.
-    #[schema(min_length = 1, max_length = 255, value_type = String, write_only)]
+    #[schema(max_length = 255, value_type = String, write_only, pattern = "^(sk|rk)_(test|live)_[A-Za-z0-9_]{8,}$")]
     secret_key: SecretString,
     /// `whsec_…` of an endpoint made by hand; not needed when this service registers its own.
     #[serde(default)]
-    #[schema(max_length = 255, value_type = Option<String>, write_only, required = false)]
+    #[schema(max_length = 255, value_type = Option<String>, write_only, required = false, pattern = "^whsec_[A-Za-z0-9_+/=-]{8,}$")]
     webhook_secret: Option<SecretString>,
     /// Whether another account or mode than before is meant.
     #[serde(default)]

@@ -33,7 +33,7 @@ pub struct DeliveryReceived {
     tag = "Hooks",
     params(
         ("hook" = String, Path, description = "The last segment of the registered address", max_length = 64),
-        ("Stripe-Signature" = Option<String>, Header, description = "Stripe's signature over the body"),
+        ("Stripe-Signature" = Option<String>, Header, nullable = false, description = "Stripe's signature over the body"),
     ),
     request_body(content = serde_json::Value, description = "An event of Stripe's, byte for byte as signed", content_type = "application/json"),
     responses(

@@ -7,7 +7,11 @@ pub mod hooks;
 pub mod portals;
 pub mod stripe_module;
 
-use utoipa::IntoParams;
+use utoipa::openapi::schema::SchemaType;
+use utoipa::openapi::{Object, ObjectBuilder, Schema, Type};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::domain::text::{METADATA_MAX_KEY_CHARS, METADATA_MAX_KEYS, METADATA_MAX_VALUE_CHARS};
 
 /// The path of everything inside a portal.
 #[derive(IntoParams)]
@@ -35,10 +39,10 @@ pub struct PortalPath {
 )]
 pub struct WriteConditions {
     /// Change only what still has this entity tag; 412 otherwise.
-    #[param(rename = "If-Match", required = false)]
+    #[param(rename = "If-Match", required = false, value_type = EntityTags, inline)]
     if_match: Option<String>,
     /// `*`: create only what does not exist; 412 otherwise.
-    #[param(rename = "If-None-Match", required = false)]
+    #[param(rename = "If-None-Match", required = false, value_type = EntityTags, inline)]
     if_none_match: Option<String>,
 }
 
@@ -51,6 +55,56 @@ pub struct WriteConditions {
 )]
 pub struct ReadConditions {
     /// Entity tags the caller has already; 304 when it is still one of them.
-    #[param(rename = "If-None-Match", required = false)]
+    #[param(rename = "If-None-Match", required = false, value_type = EntityTags, inline)]
     if_none_match: Option<String>,
+}
+
+/// `*`, or entity tags with commas between them (RFC 9110, section 8.8.3).
+#[derive(ToSchema)]
+#[schema(
+    pattern = r#"^(\*|(W/)?"[!#-+\--~]*"( *, *(W/)?"[!#-+\--~]*")*)$"#,
+    example = "\"3\""
+)]
+#[expect(dead_code, reason = "documents what the extractor reads by itself")]
+pub struct EntityTags(String);
+
+/// `metadata` as `domain::text` takes it: at most 50 keys, of 40 and 500 characters, with no control
+/// characters but tab and line feed.
+pub(super) fn metadata_schema() -> Object {
+    metadata_object([Type::String], [Type::Object])
+        .description(Some("The caller's own keys and values."))
+        .build()
+}
+
+/// `metadata` in a merge patch: as [`metadata_schema`], with `null` for what is to go.
+pub(super) fn metadata_patch_schema() -> Object {
+    metadata_object([Type::String, Type::Null], [Type::Object, Type::Null])
+        .description(Some(
+            "Keys to set, or to remove with `null`; `null` for all of it removes every key.",
+        ))
+        .build()
+}
+
+fn metadata_object(
+    value: impl IntoIterator<Item = Type>,
+    whole: impl IntoIterator<Item = Type>,
+) -> ObjectBuilder {
+    const NO_CONTROL: &str = r"^[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]*$";
+    let text = || ObjectBuilder::new().pattern(Some(NO_CONTROL));
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter(whole))
+        .property_names(Some(
+            text()
+                .schema_type(Type::String)
+                .min_length(Some(1))
+                .max_length(Some(METADATA_MAX_KEY_CHARS))
+                .build(),
+        ))
+        .additional_properties(Some(Schema::Object(
+            text()
+                .schema_type(SchemaType::from_iter(value))
+                .max_length(Some(METADATA_MAX_VALUE_CHARS))
+                .build(),
+        )))
+        .max_properties(Some(METADATA_MAX_KEYS))
 }

@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, delete, get, patch, put};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{PortalPath, ReadConditions, WriteConditions};
+use super::{PortalPath, ReadConditions, WriteConditions, metadata_patch_schema, metadata_schema};
 use crate::app::portals::{MetadataChange, PortalChange, PortalInput};
 use crate::clock::Timestamp;
 use crate::domain::error::Error;
@@ -63,11 +63,11 @@ impl From<Portal> for PortalBody {
 #[schema(example = json!({"title": "Acme developer portal", "metadata": {"team": "apis"}}))]
 pub struct PortalPut {
     /// For people; one line.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u001f\u007f-\u009f\s][^\u0000-\u001f\u007f-\u009f]*$")]
     title: String,
     /// The caller's own keys and values: at most 50, of 40 and 500 characters.
     #[serde(default)]
-    #[schema(required = false)]
+    #[schema(required = false, schema_with = metadata_schema)]
     metadata: BTreeMap<String, String>,
 }
 
@@ -78,11 +78,11 @@ pub struct PortalPut {
 pub struct PortalPatch {
     /// The new title.
     #[serde(default, deserialize_with = "present")]
-    #[schema(min_length = 1, max_length = 200, value_type = Option<String>, nullable = false)]
+    #[schema(min_length = 1, max_length = 200, value_type = Option<String>, nullable = false, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u001f\u007f-\u009f\s][^\u0000-\u001f\u007f-\u009f]*$")]
     title: Option<String>,
     /// Keys to set, or to remove with `null`; `null` for all of it removes every key.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<BTreeMap<String, Option<String>>>)]
+    #[schema(required = false, schema_with = metadata_patch_schema)]
     #[expect(
         clippy::option_option,
         reason = "absent, null and a value are three things"

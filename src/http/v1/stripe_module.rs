@@ -145,6 +145,16 @@ pub enum ProrationName {
     None,
 }
 
+/// Scheme, host and port, nothing behind them; https, or http to loopback.
+#[derive(ToSchema)]
+#[schema(
+    max_length = 300,
+    pattern = r"^(https://[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*|http://(localhost|127\.0\.0\.1|\[::1\]))(:[1-9][0-9]{0,3})?$",
+    example = "https://portal.example"
+)]
+#[expect(dead_code, reason = "documents what `domain::stripe_module` checks")]
+pub struct WebOrigin(String);
+
 /// How a module behaves. What is left out has its default.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -161,7 +171,7 @@ pub struct SettingsBody {
     #[schema(default = true)]
     one_trial_per_customer: bool,
     /// Origins that hosted pages may send the consumer back to, such as `https://portal.example`.
-    #[schema(max_items = 20)]
+    #[schema(max_items = 20, value_type = Vec<WebOrigin>)]
     allowed_return_origins: Vec<String>,
 }
 
