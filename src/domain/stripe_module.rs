@@ -5,6 +5,8 @@ use crate::clock::Timestamp;
 
 /// Longest grace period, in days. Stripe itself gives up retrying after about two months.
 pub const GRACE_PERIOD_MAX_DAYS: i32 = 90;
+/// Longest return origin, in bytes.
+const ORIGIN_MAX_BYTES: usize = 255;
 /// Most return origins of one portal.
 pub const RETURN_ORIGINS_MAX: usize = 20;
 
@@ -88,6 +90,9 @@ impl Origin {
         let Some((scheme, authority)) = text.split_once("://") else {
             return refused("Must be an origin such as https://portal.example.");
         };
+        if text.len() > ORIGIN_MAX_BYTES {
+            return refused("Must be at most 255 characters.");
+        }
         let (host, port) = split_port(authority);
         if !is_host(host) || !port.is_none_or(|port| port.parse::<u16>().is_ok_and(|p| p > 0)) {
             return refused("Must be scheme, host and optional port, with nothing behind them.");
@@ -165,6 +170,7 @@ mod tests {
             "https://portal.example?x",
             "https://portal.example#x",
             "https://portal example",
+            &format!("https://{}.example", ["a".repeat(60).as_str(); 5].join(".")),
         ] {
             assert!(Origin::parse("/o", bad).is_err(), "{bad}");
         }

@@ -11,7 +11,8 @@ use utoipa::openapi::schema::SchemaType;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{
     Components, ContentBuilder, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi,
-    OpenApiBuilder, Ref, RefOr, Response, ResponseBuilder, Schema, ServerBuilder, Type, tag::TagBuilder,
+    OpenApiBuilder, Ref, RefOr, Response, ResponseBuilder, Schema, ServerBuilder, Type,
+    tag::TagBuilder,
 };
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_actix_web::AppExt;

@@ -63,7 +63,11 @@ impl From<Portal> for PortalBody {
 #[schema(example = json!({"title": "Acme developer portal", "metadata": {"team": "apis"}}))]
 pub struct PortalPut {
     /// For people; one line.
-    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u001f\u007f-\u009f\s][^\u0000-\u001f\u007f-\u009f]*$")]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u001f\u007f-\u009f\s][^\u0000-\u001f\u007f-\u009f]*$"
+    )]
     title: String,
     /// The caller's own keys and values: at most 50, of 40 and 500 characters.
     #[serde(default)]

@@ -148,7 +148,7 @@ pub enum ProrationName {
 /// Scheme, host and port, nothing behind them; https, or http to loopback.
 #[derive(ToSchema)]
 #[schema(
-    max_length = 300,
+    max_length = 255,
     pattern = r"^(https://[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*|http://(localhost|127\.0\.0\.1|\[::1\]))(:[1-9][0-9]{0,3})?$",
     example = "https://portal.example"
 )]
