@@ -10,6 +10,7 @@ mod command_line;
 mod credentials;
 mod house;
 mod portals;
+mod readme;
 mod store;
 mod stripe_module;
 mod stripe_port;
