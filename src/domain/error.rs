@@ -120,6 +120,8 @@ pub enum FieldCode {
     TooMany,
     /// Looks like a card number.
     PanDetected,
+    /// Looks like a secret key or a token, where none belongs.
+    SecretDetected,
     /// A permission the Stripe key lacks; the pointer names it.
     PermissionMissing,
 }
@@ -137,6 +139,7 @@ impl FieldCode {
             Self::TooLong => "too_long",
             Self::TooMany => "too_many",
             Self::PanDetected => "pan_detected",
+            Self::SecretDetected => "secret_detected",
             Self::PermissionMissing => "permission_missing",
         }
     }

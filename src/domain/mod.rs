@@ -7,6 +7,7 @@ pub mod error;
 pub mod portal;
 pub mod precondition;
 pub mod readiness;
+pub mod secret_guard;
 pub mod slug;
 pub mod stripe_key;
 pub mod stripe_module;

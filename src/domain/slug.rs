@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use super::card_guard;
 use super::error::{FieldCode, FieldError};
 
 const MAX_LEN: usize = 63;
 
-/// `[a-z0-9][a-z0-9-]{0,62}`.
+/// `[a-z0-9][a-z0-9-]{0,62}`, and not what looks like a card number.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slug(String);
 
@@ -18,7 +19,7 @@ impl Slug {
         let well_formed = text.len() <= MAX_LEN
             && bytes.next().is_some_and(allowed)
             && bytes.all(|byte| allowed(byte) || byte == b'-');
-        well_formed.then(|| Self(text.to_owned()))
+        (well_formed && !card_guard::holds_card_number(text)).then(|| Self(text.to_owned()))
     }
 
     /// As [`Slug::parse`], with the refusal in words.
@@ -65,6 +66,8 @@ mod tests {
             "ä",
             "a b",
             "a\n",
+            "4242424242424242",
+            "4242-4242-4242-4242",
             &"x".repeat(64),
         ] {
             assert!(Slug::parse(bad).is_none(), "{bad}");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::error::{FieldCode, FieldError};
+use super::secret_guard::holds_secret;
 
 /// Keys of one `metadata` object, as at Stripe.
 pub const METADATA_MAX_KEYS: usize = 50;
@@ -36,6 +37,8 @@ pub fn line(pointer: &str, value: &str, max_chars: usize, errors: &mut Vec<Field
             FieldCode::InvalidValue,
             "Must not hold control characters.",
         ));
+    } else if holds_secret(trimmed) {
+        errors.push(secret_in(pointer));
     }
     trimmed.to_owned()
 }
@@ -73,6 +76,9 @@ pub fn metadata(pointer: &str, value: Metadata, errors: &mut Vec<FieldError>) ->
                 format!("A value must be at most {METADATA_MAX_VALUE_CHARS} characters."),
             ));
         }
+        if holds_secret(text) {
+            errors.push(secret_in(place()));
+        }
         if key
             .chars()
             .chain(text.chars())
@@ -86,6 +92,15 @@ pub fn metadata(pointer: &str, value: Metadata, errors: &mut Vec<FieldError>) ->
         }
     }
     value
+}
+
+/// A refusal of text in which a secret stands; it is stored readable, so it must not be there.
+fn secret_in(pointer: impl Into<String>) -> FieldError {
+    FieldError::new(
+        pointer,
+        FieldCode::SecretDetected,
+        "Looks like a secret key or a token, which must not stand here.",
+    )
 }
 
 /// Escapes one segment of a JSON pointer (RFC 6901, section 3).
@@ -120,6 +135,10 @@ mod tests {
             codes(|e| drop(line("/t", "a\u{0}b", 9, e))),
             [FieldCode::InvalidValue]
         );
+        assert_eq!(
+            codes(|e| drop(line("/t", "my sk_live_51PgafTB1W", 99, e))),
+            [FieldCode::SecretDetected]
+        );
     }
 
     #[test]
@@ -138,6 +157,11 @@ mod tests {
         let mut errors = Vec::new();
         metadata("/m", long_value, &mut errors);
         assert_eq!(errors.first().map(|e| e.pointer.as_str()), Some("/m/a~1b"));
+        let secret = Metadata::from([("k".to_owned(), "whsec_0123456789".to_owned())]);
+        assert_eq!(
+            codes(|e| drop(metadata("/m", secret, e))),
+            [FieldCode::SecretDetected]
+        );
         let most = (0..50)
             .map(|n| (format!("{n:040}"), "v".repeat(500)))
             .collect();

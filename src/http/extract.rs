@@ -19,6 +19,7 @@ use crate::app::Context;
 use crate::domain::audit::Actor;
 use crate::domain::card_guard;
 use crate::domain::error::{Code, Error, FieldCode, FieldError};
+use crate::domain::secret_guard;
 use crate::domain::slug::Slug;
 use crate::domain::text::escape_pointer;
 
@@ -190,9 +191,15 @@ fn serde_urlencoded_from<T: DeserializeOwned>(query: &str) -> Result<T, Error> {
         .map_err(|error| {
             let text = error.to_string();
             let (code, name) = classify_text(&text);
+            let name = name.filter(|name| !is_unwanted(name));
             let pointer = format!("?{}", name.unwrap_or_default());
             Error::field(pointer, code, explain(code, &text))
         })
+}
+
+/// Whether the text is one that answers and logs must not repeat.
+pub(super) fn is_unwanted(text: &str) -> bool {
+    card_guard::holds_card_number(text) || secret_guard::holds_secret(text)
 }
 
 fn declared_length(request: &HttpRequest) -> Option<usize> {
@@ -283,7 +290,7 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
         )
     })?;
     let mut found = Vec::new();
-    find_card_numbers(&value, &mut String::new(), &mut found);
+    find_unwanted(&value, &mut String::new(), &mut found);
     if !found.is_empty() {
         return Err(Error::fields(found));
     }
@@ -317,7 +324,9 @@ fn check_depth(bytes: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-fn find_card_numbers(value: &Value, pointer: &mut String, found: &mut Vec<FieldError>) {
+/// Card numbers anywhere, and secrets in the names of fields, which refusals point at. Where a
+/// secret's text may stand is for each field to say.
+fn find_unwanted(value: &Value, pointer: &mut String, found: &mut Vec<FieldError>) {
     let detail = "Looks like a card number.";
     match value {
         Value::String(text) if card_guard::holds_card_number(text) => {
@@ -337,7 +346,7 @@ fn find_card_numbers(value: &Value, pointer: &mut String, found: &mut Vec<FieldE
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
                 descend(pointer, &index.to_string(), |pointer| {
-                    find_card_numbers(item, pointer, found);
+                    find_unwanted(item, pointer, found);
                 });
             }
         }
@@ -350,9 +359,15 @@ fn find_card_numbers(value: &Value, pointer: &mut String, found: &mut Vec<FieldE
                         FieldCode::PanDetected,
                         "A key looks like a card number.",
                     ));
+                } else if secret_guard::holds_secret(key) {
+                    found.push(FieldError::new(
+                        pointer.clone(),
+                        FieldCode::SecretDetected,
+                        "A key looks like a secret.",
+                    ));
                 } else {
                     descend(pointer, &escape_pointer(key), |pointer| {
-                        find_card_numbers(member, pointer, found);
+                        find_unwanted(member, pointer, found);
                     });
                 }
             }

@@ -12,16 +12,19 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpResponse, web};
+use data_encoding::HEXLOWER_PERMISSIVE;
 use futures_util::FutureExt;
 use tracing::{Instrument, Span, field, info_span};
 
 use super::State;
 use super::auth::Authentication;
-use super::extract::RequestId;
+use super::extract::{RequestId, is_unwanted};
 use super::problem::{Problem, describe, render};
 use crate::domain::error::{Code, Error};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest path that problems repeat.
+const INSTANCE_MAX_BYTES: usize = 512;
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Runs one request.
@@ -38,6 +41,7 @@ pub async fn edge(
     let span = span(&request, &request_id);
     let method = request.method().clone();
     let path = request.path().to_owned();
+    let instance = instance(&path);
     request
         .extensions_mut()
         .insert(RequestId(request_id.clone()));
@@ -59,7 +63,7 @@ pub async fn edge(
             let route = request
                 .match_pattern()
                 .unwrap_or_else(|| "unmatched".to_owned());
-            let response = finish(response, &path, &request_id);
+            let response = finish(response, &instance, &request_id);
             (
                 route,
                 ServiceResponse::new(request, response).map_into_boxed_body(),
@@ -69,7 +73,7 @@ pub async fn edge(
             log_problem(&error);
             let status = describe(error.code()).status.as_u16();
             observe("unmatched", method.as_str(), status, started.elapsed());
-            return Err(Problem::located(error, &path, &request_id).into());
+            return Err(Problem::located(error, &instance, &request_id).into());
         }
     };
     complete(answer.headers_mut(), &request_id);
@@ -160,12 +164,17 @@ fn complete(headers: &mut HeaderMap, request_id: &str) {
     }
 }
 
-fn observe(route: &str, method: &str, status: u16, elapsed: Duration) {
-    // Routes are a fixed set and methods are folded, so that the labels are bounded.
-    let method = match method {
+/// The method, or `other`: a method is any word the caller likes.
+fn folded(method: &str) -> &str {
+    match method {
         known @ ("GET" | "PUT" | "POST" | "PATCH" | "DELETE" | "OPTIONS" | "HEAD") => known,
         _ => "other",
-    };
+    }
+}
+
+fn observe(route: &str, method: &str, status: u16, elapsed: Duration) {
+    // Routes are a fixed set and methods are folded, so that the labels are bounded.
+    let method = folded(method);
     let labels = [("route", route.to_owned()), ("method", method.to_owned())];
     metrics::histogram!("http_request_duration_seconds", &labels).record(elapsed.as_secs_f64());
     let labels = [
@@ -176,13 +185,48 @@ fn observe(route: &str, method: &str, status: u16, elapsed: Duration) {
     metrics::counter!("http_requests_total", &labels).increment(1);
 }
 
-/// The caller's `X-Request-Id` if it is 1 to 128 of `[A-Za-z0-9._-]`, else a new one.
+/// The path as problems show it. It is the caller's own; still, a key or a card number that was put
+/// there by mistake is not spread any further.
+fn instance(path: &str) -> String {
+    let decoded = decoded(path);
+    let unwanted = |text: &str| text.split('/').any(is_unwanted);
+    if unwanted(path) || unwanted(&decoded) {
+        return "/redacted".to_owned();
+    }
+    let mut end = INSTANCE_MAX_BYTES.min(path.len());
+    while !path.is_char_boundary(end) {
+        end -= 1;
+    }
+    path.get(..end).unwrap_or_default().to_owned()
+}
+
+/// With `%41` as `A`; what is not UTF-8 then is replaced.
+fn decoded(path: &str) -> String {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let Some((first, behind)) = rest.split_first() {
+        let hex = (*first == b'%')
+            .then(|| behind.split_at_checked(2))
+            .flatten();
+        let escaped = hex.and_then(|(digits, behind)| {
+            let byte = HEXLOWER_PERMISSIVE.decode(digits).ok()?;
+            Some((*byte.first()?, behind))
+        });
+        let (byte, behind) = escaped.unwrap_or((*first, behind));
+        bytes.push(byte);
+        rest = behind;
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The caller's `X-Request-Id` if it is 1 to 128 of `[A-Za-z0-9._-]` and neither a secret nor a card
+/// number, else a new one.
 fn request_id(headers: &HeaderMap, state: &State) -> String {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     headers
         .get(REQUEST_ID)
         .and_then(|value| value.to_str().ok())
-        .filter(|id| (1..=128).contains(&id.len()) && id.bytes().all(allowed))
+        .filter(|id| (1..=128).contains(&id.len()) && id.bytes().all(allowed) && !is_unwanted(id))
         .map_or_else(|| state.ids.unguessable(), str::to_owned)
 }
 
@@ -190,7 +234,7 @@ fn span(request: &ServiceRequest, request_id: &str) -> Span {
     let span = info_span!(
         "http",
         request_id,
-        method = request.method().as_str(),
+        method = folded(request.method().as_str()),
         trace_id = field::Empty,
         parent_span_id = field::Empty,
         subject = field::Empty,
@@ -230,6 +274,21 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(TRACEPARENT, HeaderValue::from_str(text).unwrap());
         trace_context(&headers).map(|(trace, parent)| (trace.to_owned(), parent.to_owned()))
+    }
+
+    #[test]
+    fn the_instance_is_the_path_unless_it_holds_what_must_not_spread() {
+        assert_eq!(instance("/v1/portals/acme"), "/v1/portals/acme");
+        assert_eq!(instance("/v1/%zz%4"), "/v1/%zz%4");
+        for path in [
+            "/v1/portals/sk_live_51PgafTB1WZ2rYsUu",
+            "/v1/portals/s%6b_live_51PgafTB1WZ2rYsUu",
+            "/v1/portals/4242424242424242/modules",
+            "/v1/portals/4242%204242%204242%204242",
+        ] {
+            assert_eq!(instance(path), "/redacted", "{path}");
+        }
+        assert_eq!(instance(&"/ä".repeat(1000)).len(), 510 + 1);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Tokens and key sets that have to be refused, and the few that have to be accepted.
 
 mod claims;
-mod forge;
+pub(crate) mod forge;
 mod issuer;
 mod key_sets;
 mod rotation;

@@ -11,6 +11,7 @@ mod credentials;
 mod house;
 mod portals;
 mod readme;
+mod security;
 mod store;
 mod stripe_module;
 mod stripe_port;

@@ -17,16 +17,16 @@ use serde_json::{Value, json};
 use super::{AUDIENCE, ISSUER, NOW};
 
 /// Key pairs are made once for the whole run.
-pub(super) struct Keys {
-    pub(super) ed: Ed25519KeyPair,
-    pub(super) ed_new: Ed25519KeyPair,
-    pub(super) stranger: Ed25519KeyPair,
-    pub(super) p256_pkcs8: Vec<u8>,
-    pub(super) p384_pkcs8: Vec<u8>,
-    pub(super) rsa: RsaKeyPair,
+pub(crate) struct Keys {
+    pub(crate) ed: Ed25519KeyPair,
+    pub(crate) ed_new: Ed25519KeyPair,
+    pub(crate) stranger: Ed25519KeyPair,
+    pub(crate) p256_pkcs8: Vec<u8>,
+    pub(crate) p384_pkcs8: Vec<u8>,
+    pub(crate) rsa: RsaKeyPair,
 }
 
-pub(super) fn keys() -> &'static Keys {
+pub(crate) fn keys() -> &'static Keys {
     static KEYS: OnceLock<Keys> = OnceLock::new();
     KEYS.get_or_init(|| {
         let random = SystemRandom::new();
@@ -47,15 +47,15 @@ pub(super) fn keys() -> &'static Keys {
     })
 }
 
-pub(super) fn base64(bytes: impl AsRef<[u8]>) -> String {
+pub(crate) fn base64(bytes: impl AsRef<[u8]>) -> String {
     BASE64URL_NOPAD.encode(bytes.as_ref())
 }
 
-pub(super) fn ed_jwk(id: &str, pair: &Ed25519KeyPair) -> Value {
+pub(crate) fn ed_jwk(id: &str, pair: &Ed25519KeyPair) -> Value {
     json!({"kty": "OKP", "crv": "Ed25519", "kid": id, "x": base64(pair.public_key())})
 }
 
-pub(super) fn ec_jwk(
+pub(crate) fn ec_jwk(
     id: &str,
     curve: &str,
     algorithm: &'static EcdsaSigningAlgorithm,
@@ -67,7 +67,7 @@ pub(super) fn ec_jwk(
     json!({"kty": "EC", "crv": curve, "kid": id, "x": base64(x), "y": base64(y)})
 }
 
-pub(super) fn p256_jwk(id: &str) -> Value {
+pub(crate) fn p256_jwk(id: &str) -> Value {
     ec_jwk(
         id,
         "P-256",
@@ -76,7 +76,7 @@ pub(super) fn p256_jwk(id: &str) -> Value {
     )
 }
 
-pub(super) fn p384_jwk(id: &str) -> Value {
+pub(crate) fn p384_jwk(id: &str) -> Value {
     ec_jwk(
         id,
         "P-384",
@@ -85,7 +85,7 @@ pub(super) fn p384_jwk(id: &str) -> Value {
     )
 }
 
-pub(super) fn rsa_jwk(id: &str) -> Value {
+pub(crate) fn rsa_jwk(id: &str) -> Value {
     let public = keys().rsa.public_key();
     json!({
         "kty": "RSA",
@@ -96,7 +96,7 @@ pub(super) fn rsa_jwk(id: &str) -> Value {
 }
 
 /// The RSA public key as a verifier holds it: what a key confusion would use as an HMAC secret.
-pub(super) fn rsa_public_der() -> Vec<u8> {
+pub(crate) fn rsa_public_der() -> Vec<u8> {
     let public = keys().rsa.public_key();
     let der: aws_lc_rs::encoding::PublicKeyX509Der<'_> = public.as_der().unwrap();
     der.as_ref().to_vec()
@@ -104,7 +104,7 @@ pub(super) fn rsa_public_der() -> Vec<u8> {
 
 /// How a token is signed.
 #[derive(Clone)]
-pub(super) enum Signer {
+pub(crate) enum Signer {
     Ed(&'static Ed25519KeyPair),
     P256,
     P256Asn1,
@@ -118,7 +118,7 @@ pub(super) enum Signer {
 }
 
 impl Signer {
-    pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
+    pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
         let random = SystemRandom::new();
         let ec = |algorithm: &'static EcdsaSigningAlgorithm, pkcs8: &[u8]| {
             let pair = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8).unwrap();
@@ -153,15 +153,15 @@ impl Signer {
 
 /// A token in the making. Starts as one that is accepted.
 #[derive(Clone)]
-pub(super) struct Forge {
-    pub(super) header: Value,
-    pub(super) claims: Value,
-    pub(super) signer: Signer,
+pub(crate) struct Forge {
+    pub(crate) header: Value,
+    pub(crate) claims: Value,
+    pub(crate) signer: Signer,
 }
 
 impl Forge {
     /// A token of [`ISSUER`] signed with its Ed25519 key, whose id is `ed`.
-    pub(super) fn ed() -> Self {
+    pub(crate) fn ed() -> Self {
         Self {
             header: json!({"typ": "JWT", "alg": "EdDSA", "kid": "ed"}),
             claims: json!({
@@ -179,43 +179,43 @@ impl Forge {
     }
 
     /// The same, signed otherwise.
-    pub(super) fn with(algorithm: &str, id: &str, signer: Signer) -> Self {
+    pub(crate) fn with(algorithm: &str, id: &str, signer: Signer) -> Self {
         Self {
             signer,
             ..Self::ed().header("alg", algorithm).header("kid", id)
         }
     }
 
-    pub(super) fn header(mut self, name: &str, value: impl Into<Value>) -> Self {
+    pub(crate) fn header(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.header[name] = value.into();
         self
     }
 
-    pub(super) fn claim(mut self, name: &str, value: impl Into<Value>) -> Self {
+    pub(crate) fn claim(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.claims[name] = value.into();
         self
     }
 
-    pub(super) fn without_header(mut self, name: &str) -> Self {
+    pub(crate) fn without_header(mut self, name: &str) -> Self {
         self.header.as_object_mut().unwrap().remove(name);
         self
     }
 
-    pub(super) fn without_claim(mut self, name: &str) -> Self {
+    pub(crate) fn without_claim(mut self, name: &str) -> Self {
         self.claims.as_object_mut().unwrap().remove(name);
         self
     }
 
-    pub(super) fn token(&self) -> String {
+    pub(crate) fn token(&self) -> String {
         self.of_text(&self.header.to_string(), &self.claims.to_string())
     }
 
     /// Signs header and claims as they are written here.
-    pub(super) fn of_text(&self, header: &str, claims: &str) -> String {
+    pub(crate) fn of_text(&self, header: &str, claims: &str) -> String {
         self.of_parts(&base64(header), &base64(claims))
     }
 
-    pub(super) fn of_parts(&self, header: &str, claims: &str) -> String {
+    pub(crate) fn of_parts(&self, header: &str, claims: &str) -> String {
         let message = format!("{header}.{claims}");
         let signature = base64(self.signer.sign(message.as_bytes()));
         format!("{message}.{signature}")
@@ -223,4 +223,4 @@ impl Forge {
 }
 
 /// The length of an Ed25519 signature.
-pub(super) const ED_SIGNATURE_BYTES: usize = signature::ED25519_PUBLIC_KEY_LEN * 2;
+pub(crate) const ED_SIGNATURE_BYTES: usize = signature::ED25519_PUBLIC_KEY_LEN * 2;

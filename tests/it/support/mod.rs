@@ -1,5 +1,6 @@
 //! What several areas' tests stand on.
 
+pub(crate) mod api;
 pub(crate) mod contract;
 pub(crate) mod database;
 pub(crate) mod fake_stripe;

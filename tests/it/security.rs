@@ -1,0 +1,3 @@
+//! What an attacker would try, and what must never get out.
+
+mod authorization;
