@@ -28,7 +28,8 @@ if [ -n "$cold" ]; then
   TIMEFORMAT="%R %U %S"
   { time CARGO_TARGET_DIR="$home/target" cargo build --release --locked --quiet --bin portal-billing 2> "$home/build.log"; } 2>&3 \
     || { cat "$home/build.log" >&2; exit 1; }
-  export BUILD_SECONDS="$(cat "$home/build")"
+  BUILD_SECONDS="$(cat "$home/build")"
+  export BUILD_SECONDS
   binary="$home/target/release/portal-billing"
 elif [ -z "$binary" ]; then
   cargo build --release --locked --quiet --bin portal-billing

@@ -1,6 +1,8 @@
+# shellcheck shell=bash
 # Sourced by the scripts here: finding what they need, or getting it, or saying what is missing.
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+# shellcheck disable=SC2034  # read by test.sh
 target="${CARGO_TARGET_DIR:-$root/target}"
 # Whatever the scripts install for themselves; `make clean-test` removes it.
 tools="$root/target/test-tools"

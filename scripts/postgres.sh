@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by test.sh: a throw-away PostgreSQL cluster on loopback.
 
 # Where initdb and pg_ctl are; newest version first.
