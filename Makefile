@@ -2,7 +2,7 @@
 .PHONY: demo test test-full openapi lint bench simulator-score clean-test
 
 demo: ## Bring a portal to ready against the simulator, and show it
-	@cargo run --quiet --example demo
+	@bash -c '. scripts/lib.sh && need_compiler' && cargo run --quiet --example demo
 
 test: ## Everything that must hold, on both databases; sets up what it needs
 	@scripts/test.sh
@@ -11,7 +11,7 @@ test-full: ## The same with 10,000 generated API cases and the score of Stripe's
 	@scripts/test.sh --full
 
 openapi: ## Write openapi/openapi.json anew from the handler types
-	@cargo run --quiet -- openapi > target/openapi.json.new && mv target/openapi.json.new openapi/openapi.json
+	@cargo run --quiet -- openapi > openapi/openapi.json.new && mv openapi/openapi.json.new openapi/openapi.json
 
 lint: ## Formatting, clippy, the API's description
 	@scripts/test.sh --only format,clippy,openapi,openapi-lint
