@@ -92,8 +92,9 @@ async fn json_bytes(refusal: Option<Error>, payload: Payload) -> Result<Vec<u8>,
     }
 }
 
-/// The portal a request is about: `{portal}` of its path, for a caller with the scope `S` whose
-/// token is for that portal. Any other portal is the same 404 as one that does not exist.
+/// The portal a request of its operators is about: `{portal}` of its path, for a caller with the
+/// scope `S` whose token is for that portal and not bound to one organization. Any other portal is the
+/// same 404 as one that does not exist.
 pub struct InPortal<S> {
     /// The portal's name.
     pub portal: Slug,
@@ -112,6 +113,7 @@ impl<S: RequiredScope> FromRequest for InPortal<S> {
             let caller = authorized.into_caller();
             let name = request.match_info().get("portal").unwrap_or_default();
             let portal = Slug::parse(name).ok_or_else(Error::not_found)?;
+            caller.require_unbound()?;
             caller.require_portal(&portal)?;
             Ok(Self {
                 portal,

@@ -114,7 +114,6 @@ pub(crate) async fn list(
     request: HttpRequest,
     params: Query<ListParams>,
 ) -> Result<HttpResponse, Problem> {
-    at.caller.require_unbound()?;
     let limit = params.0.limit()?;
     let list = format!("audit-log/{}", at.portal);
     let before: Option<i64> = params.0.position(&state.cursors, &list)?;

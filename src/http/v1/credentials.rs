@@ -254,7 +254,6 @@ pub(crate) async fn put(
     conditions: Preconditions,
     body: Json<CredentialsPut>,
 ) -> Result<HttpResponse, Problem> {
-    at.caller.require_unbound()?;
     let input = CredentialsInput::parse(
         body.0.publishable_key.expose_secret(),
         body.0.secret_key.expose_secret(),
@@ -292,7 +291,6 @@ pub(crate) async fn get(
     state: Data<State>,
     conditions: Preconditions,
 ) -> Result<HttpResponse, Problem> {
-    at.caller.require_unbound()?;
     let view = state.app.credentials(&at.portal).await?;
     let body = CredentialsBody::from(&view);
     Ok(conditions.answer(&tag(&view, &body), &body))
@@ -319,7 +317,6 @@ pub(crate) async fn verify(
     state: Data<State>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    at.caller.require_unbound()?;
     let context = context(&request, &at.caller);
     let view = state.app.verify_credentials(&context, &at.portal).await?;
     let body = CredentialsBody::from(&view);
@@ -347,7 +344,6 @@ pub(crate) async fn delete(
     request: HttpRequest,
     conditions: Preconditions,
 ) -> Result<HttpResponse, Problem> {
-    at.caller.require_unbound()?;
     let context = context(&request, &at.caller);
     state
         .app

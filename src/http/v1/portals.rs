@@ -129,7 +129,6 @@ pub(crate) async fn put(
     conditions: Preconditions,
     body: Json<PortalPut>,
 ) -> Result<HttpResponse, Problem> {
-    at.caller.require_unbound()?;
     let mut errors = Vec::new();
     let input = PortalInput {
         title: text::line("/title", &body.0.title, TITLE_MAX_CHARS, &mut errors),
@@ -164,7 +163,6 @@ pub(crate) async fn get(
     state: Data<State>,
     conditions: Preconditions,
 ) -> Result<HttpResponse, Problem> {
-    at.caller.require_unbound()?;
     let portal = state.app.portal(&at.portal).await?;
     let tag = portal.tag();
     Ok(conditions.answer(&tag, &PortalBody::from(portal)))
@@ -243,7 +241,6 @@ pub(crate) async fn patch(
     conditions: Preconditions,
     body: MergePatch<PortalPatch>,
 ) -> Result<HttpResponse, Problem> {
-    at.caller.require_unbound()?;
     let change = change(body.0)?;
     let context = context(&request, &at.caller);
     let portal = state
@@ -297,7 +294,6 @@ pub(crate) async fn delete(
     request: HttpRequest,
     conditions: Preconditions,
 ) -> Result<HttpResponse, Problem> {
-    at.caller.require_unbound()?;
     let context = context(&request, &at.caller);
     state
         .app

@@ -326,7 +326,6 @@ pub(crate) async fn get(
     state: Data<State>,
     conditions: Preconditions,
 ) -> Result<HttpResponse, Problem> {
-    at.caller.require_unbound()?;
     let view = state.app.module(&at.portal).await?;
     let body = StripeModuleBody::from(&view);
     let version = view.tag().unwrap_or_else(|| "0".to_owned());
@@ -355,7 +354,6 @@ pub(crate) async fn put(
     conditions: Preconditions,
     body: Json<StripeModulePut>,
 ) -> Result<HttpResponse, Problem> {
-    at.caller.require_unbound()?;
     let settings = ModuleSettings::try_from(body.0.settings)?;
     let context = context(&request, &at.caller);
     let (view, created) = state
@@ -457,7 +455,6 @@ pub(crate) async fn register_webhook_endpoint(
     request: HttpRequest,
     body: OptionalJson<WebhookEndpointRegister>,
 ) -> Result<HttpResponse, Problem> {
-    at.caller.require_unbound()?;
     let context = context(&request, &at.caller);
     let (endpoint, created) = state
         .app
