@@ -3,15 +3,19 @@
 use std::error::Error as StdError;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::OnceLock;
 
 use diesel::connection::SimpleConnection;
-use diesel::{Connection as _, SqliteConnection};
+use diesel::{Connection as _, ConnectionError, ConnectionResult, SqliteConnection};
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{
     AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
 };
 use diesel_async::sync_connection_wrapper::{SpawnBlocking, SyncConnectionWrapper};
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+
+use tokio_postgres::config::SslMode;
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::StoreError;
 use super::{Engine, StoreSettings};
@@ -131,6 +135,42 @@ pub(super) fn open_lite(
     Ok(SyncConnectionWrapper::with_runtime(connection, lane))
 }
 
+/// A connection to PostgreSQL. With `sslmode=require` in the URL it is TLS with the server's certificate
+/// checked against the system's, or no connection; otherwise it is not encrypted.
+pub(super) async fn connect_pg(url: &str) -> ConnectionResult<AsyncPgConnection> {
+    let config: tokio_postgres::Config = url.parse().map_err(|error| bad_connection(&error))?;
+    if config.get_ssl_mode() != SslMode::Require {
+        return AsyncPgConnection::establish(url).await;
+    }
+    let (client, connection) = config
+        .connect(tls()?)
+        .await
+        .map_err(|error| bad_connection(&error))?;
+    AsyncPgConnection::try_from_client_and_connection(client, connection).await
+}
+
+/// The system's certificates are read once.
+fn tls() -> ConnectionResult<MakeRustlsConnect> {
+    static TLS: OnceLock<Result<MakeRustlsConnect, String>> = OnceLock::new();
+    TLS.get_or_init(|| {
+        let loaded = MakeRustlsConnect::with_native_certs();
+        // Some that cannot be read are no obstacle as long as others can.
+        loaded
+            .map(|(tls, _unreadable)| tls)
+            .map_err(|errors| format!("no certificates: {errors:?}"))
+    })
+    .clone()
+    .map_err(ConnectionError::BadConnection)
+}
+
+fn bad_connection(error: &tokio_postgres::Error) -> ConnectionError {
+    // The cause names the host's refusal or the certificate's; it never holds the URL.
+    let cause = std::error::Error::source(error)
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    ConnectionError::BadConnection(format!("{error}: {cause}"))
+}
+
 /// A pool of PostgreSQL connections. Building it connects to nothing.
 pub(super) fn pool(settings: &StoreSettings) -> Result<Pool<AsyncPgConnection>, StoreError> {
     let Engine::Pg { url } = &settings.engine else {
@@ -143,7 +183,7 @@ pub(super) fn pool(settings: &StoreSettings) -> Result<Pool<AsyncPgConnection>, 
     let statement_timeout_ms = settings.statement_timeout_ms;
     config.custom_setup = Box::new(move |url| {
         Box::pin(async move {
-            let mut connection = AsyncPgConnection::establish(url).await?;
+            let mut connection = connect_pg(url).await?;
             connection
                 .batch_execute(&format!(
                     "SET statement_timeout = {statement_timeout_ms}; \

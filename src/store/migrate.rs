@@ -9,6 +9,7 @@ use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
+use super::conn::connect_pg;
 use super::error::StoreError;
 use super::{Engine, StoreSettings};
 
@@ -46,31 +47,54 @@ pub async fn run(
     settings: &StoreSettings,
     direction: Direction,
 ) -> Result<SchemaState, StoreError> {
-    let settings = settings.clone();
-    tokio::task::spawn_blocking(move || match &settings.engine {
+    match &settings.engine {
         Engine::Lite { path } => {
-            create_folder(path)?;
-            let mut connection = SqliteConnection::establish(path)
-                .map_err(|error| StoreError::Unavailable(format!("cannot open {path}: {error}")))?;
-            connection.batch_execute(&format!(
-                "PRAGMA busy_timeout = {}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-                 PRAGMA foreign_keys = ON;",
-                settings.busy_timeout_ms
-            ))?;
-            migrate(&mut connection, || SQLITE, direction)
+            let (path, busy_timeout_ms) = (path.clone(), settings.busy_timeout_ms);
+            blocking(move || migrate_lite(&path, busy_timeout_ms, direction)).await
         }
         Engine::Pg { url } => {
-            let mut connection = AsyncConnectionWrapper::<AsyncPgConnection>::establish(url)
+            let connection = connect_pg(url)
+                .await
                 .map_err(|error| StoreError::Unavailable(format!("cannot connect: {error}")))?;
-            connection.batch_execute(&format!("SELECT pg_advisory_lock({ADVISORY_LOCK})"))?;
-            let result = migrate(&mut connection, || POSTGRES, direction);
-            // Closing the connection would release it too; this is for the next in line.
-            connection.batch_execute(&format!("SELECT pg_advisory_unlock({ADVISORY_LOCK})"))?;
-            result
+            blocking(move || migrate_pg(connection.into(), direction)).await
         }
-    })
-    .await
-    .map_err(|error| StoreError::Other(error.to_string()))?
+    }
+}
+
+/// diesel's migrations are not async.
+async fn blocking<F>(work: F) -> Result<SchemaState, StoreError>
+where
+    F: FnOnce() -> Result<SchemaState, StoreError> + Send + 'static,
+{
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| StoreError::Other(error.to_string()))?
+}
+
+fn migrate_lite(
+    path: &str,
+    busy_timeout_ms: u32,
+    direction: Direction,
+) -> Result<SchemaState, StoreError> {
+    create_folder(path)?;
+    let mut connection = SqliteConnection::establish(path)
+        .map_err(|error| StoreError::Unavailable(format!("cannot open {path}: {error}")))?;
+    connection.batch_execute(&format!(
+        "PRAGMA busy_timeout = {busy_timeout_ms}; PRAGMA journal_mode = WAL; \
+         PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+    ))?;
+    migrate(&mut connection, || SQLITE, direction)
+}
+
+fn migrate_pg(
+    mut connection: AsyncConnectionWrapper<AsyncPgConnection>,
+    direction: Direction,
+) -> Result<SchemaState, StoreError> {
+    connection.batch_execute(&format!("SELECT pg_advisory_lock({ADVISORY_LOCK})"))?;
+    let result = migrate(&mut connection, || POSTGRES, direction);
+    // Closing the connection would release it too; this is for the next in line.
+    connection.batch_execute(&format!("SELECT pg_advisory_unlock({ADVISORY_LOCK})"))?;
+    result
 }
 
 fn create_folder(path: &str) -> Result<(), StoreError> {

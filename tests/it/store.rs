@@ -298,3 +298,33 @@ async fn the_audit_chain_holds_under_concurrency(engine: Database) {
     let chain = entries.iter().map(|(entry, hash)| (entry, hash.as_str()));
     assert_eq!(verify_chain(chain, (head.0, &head.1)), Ok(()));
 }
+
+#[tokio::test]
+async fn a_url_that_requires_tls_sends_nothing_in_clear() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = [0; 8];
+        stream.read_exact(&mut request).await.unwrap();
+        // "I speak no TLS": what libpq calls SSLRequest (80877103) is all there may ever be.
+        assert_eq!(request[4..], 80_877_103_u32.to_be_bytes());
+        stream.write_all(b"N").await.unwrap();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.unwrap();
+        rest
+    };
+    let url = format!("postgres://u:secret-word@127.0.0.1:{port}/x?sslmode=require");
+    let database = FreshDatabase::at(url);
+    let settings = database.settings();
+    let client = migrate::run(&settings, Direction::Look);
+    let (rest, refused) = tokio::join!(server, client);
+    assert!(rest.is_empty());
+    let refused = refused.unwrap_err().to_string();
+    assert!(
+        refused.contains("TLS") && !refused.contains("secret-word"),
+        "{refused}"
+    );
+}

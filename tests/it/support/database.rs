@@ -50,6 +50,14 @@ impl FreshDatabase {
         }
     }
 
+    /// One that somebody else has made.
+    pub(crate) fn at(url: String) -> Self {
+        Self {
+            url,
+            _directory: None,
+        }
+    }
+
     /// Without a table in it.
     pub(crate) async fn empty(engine: Database) -> Self {
         match engine {
