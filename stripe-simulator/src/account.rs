@@ -21,6 +21,7 @@ use crate::resources::customers::Customer;
 use crate::resources::prices::Price;
 use crate::resources::products::Product;
 use crate::resources::promotion_codes::PromotionCode;
+use crate::resources::quotes::Quote;
 use crate::resources::tax_ids::TaxId;
 use crate::resources::tax_rates::TaxRate;
 use crate::resources::test_clocks::TestClock;
@@ -78,6 +79,7 @@ pub(crate) struct Account {
     pub(crate) products: Store<Product>,
     pub(crate) prices: Store<Price>,
     pub(crate) promotion_codes: Store<PromotionCode>,
+    pub(crate) quotes: Store<Quote>,
     pub(crate) tax_ids: Store<TaxId>,
     pub(crate) tax_rates: Store<TaxRate>,
     pub(crate) test_clocks: Store<TestClock>,
@@ -118,6 +120,7 @@ impl Account {
             products: Store::default(),
             prices: Store::default(),
             promotion_codes: Store::default(),
+            quotes: Store::default(),
             tax_ids: Store::default(),
             tax_rates: Store::default(),
             test_clocks: Store::default(),

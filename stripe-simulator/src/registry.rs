@@ -54,6 +54,7 @@ pub(crate) static RESOURCES: &[&Resource] = &[
     &resources::prices::RESOURCE,
     &resources::products::RESOURCE,
     &resources::promotion_codes::RESOURCE,
+    &resources::quotes::RESOURCE,
     &resources::refunds::RESOURCE,
     &resources::setup_intents::RESOURCE,
     &resources::sources::RESOURCE,

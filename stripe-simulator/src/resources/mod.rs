@@ -29,6 +29,7 @@ pub(crate) mod portal_sessions;
 pub(crate) mod prices;
 pub(crate) mod products;
 pub(crate) mod promotion_codes;
+pub(crate) mod quotes;
 pub(crate) mod refunds;
 pub(crate) mod searches;
 pub(crate) mod setup_intents;

@@ -24,6 +24,7 @@ mod keys;
 mod invoices;
 mod payments;
 mod plans;
+mod quotes;
 mod receiver;
 mod search;
 mod subscriptions;
