@@ -48,7 +48,6 @@ pub(crate) static RESOURCES: &[&Resource] = &[
     &resources::payment_intents::RESOURCE,
     &resources::payment_links::RESOURCE,
     &resources::payment_methods::RESOURCE,
-    &resources::plans::RESOURCE,
     &resources::portal_configurations::RESOURCE,
     &resources::portal_sessions::RESOURCE,
     &resources::prices::RESOURCE,

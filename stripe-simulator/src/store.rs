@@ -152,7 +152,10 @@ impl<T: Stored> Store<T> {
         key: Option<(&str, &str)>,
         cursor: Option<&str>,
     ) -> Option<Box<dyn Iterator<Item = &'a T> + 'a>> {
-        let end = self.slot_of(cursor)?.unwrap_or(self.slots.len());
+        let end = match cursor {
+            Some(id) => *self.by_id.get(id)?,
+            None => self.slots.len(),
+        };
         Some(match key {
             Some((name, value)) => Box::new(
                 self.key_slots(name, value)
@@ -181,13 +184,6 @@ impl<T: Stored> Store<T> {
             ),
             None => Box::new((start..self.slots.len()).filter_map(|slot| self.listed(slot))),
         })
-    }
-
-    fn slot_of(&self, cursor: Option<&str>) -> Option<Option<usize>> {
-        match cursor {
-            None => Some(None),
-            Some(id) => self.by_id.get(id).copied().map(Some),
-        }
     }
 
     fn key_slots(&self, name: &str, value: &str) -> Option<&BTreeSet<usize>> {

@@ -44,13 +44,16 @@ pub(crate) enum KeyKind {
     Restricted(BTreeSet<String>),
 }
 
+/// By id and livemode.
+type Accounts = BTreeMap<(String, bool), Arc<Mutex<Account>>>;
+
 /// Everything a running simulator knows.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) settings: Settings,
     pub(crate) base_url: String,
     keys: RwLock<HashMap<String, Key>>,
-    accounts: RwLock<BTreeMap<(String, bool), Arc<Mutex<Account>>>>,
+    accounts: RwLock<Accounts>,
     next_request: AtomicU64,
     /// What is to go wrong.
     pub(crate) faults: Mutex<FaultPlan>,

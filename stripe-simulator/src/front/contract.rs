@@ -81,6 +81,7 @@ impl Contract {
 }
 
 /// Whether the contract knows the operation.
+#[cfg(test)]
 pub(crate) fn knows(method: &str, template: &str) -> bool {
     CONTRACT
         .operations
@@ -235,7 +236,7 @@ impl Schema {
                 Some(schema) => schema.check(form, path),
                 None => Ok(untyped(form)),
             },
-            Self::AnyOf(branches) => check_any(branches, form, path),
+            Self::AnyOf(branches) => check_any(branches, &form, path),
             Self::Object {
                 properties,
                 required,
@@ -364,8 +365,8 @@ fn one_of(values: &[String]) -> String {
     }
 }
 
-fn check_any(branches: &'static [Schema], form: Form, path: &str) -> Result<Value, StripeError> {
-    if matches!(&form, Form::Text(text) if text.is_empty()) {
+fn check_any(branches: &'static [Schema], form: &Form, path: &str) -> Result<Value, StripeError> {
+    if matches!(form, Form::Text(text) if text.is_empty()) {
         return if branches.iter().any(Schema::allows_empty) {
             Ok(Value::String(String::new()))
         } else {
@@ -373,13 +374,13 @@ fn check_any(branches: &'static [Schema], form: Form, path: &str) -> Result<Valu
         };
     }
     let mut last = None;
-    for branch in branches.iter().filter(|branch| branch.fits(&form)) {
+    for branch in branches.iter().filter(|branch| branch.fits(form)) {
         match branch.check(form.clone(), path) {
             Ok(value) => return Ok(value),
             Err(error) => last = Some(error),
         }
     }
-    Err(last.unwrap_or_else(|| wrong_kind(branches, &form, path)))
+    Err(last.unwrap_or_else(|| wrong_kind(branches, form, path)))
 }
 
 fn wrong_kind(branches: &'static [Schema], form: &Form, path: &str) -> StripeError {

@@ -65,18 +65,14 @@ impl Form {
         let Self::Map(map) = self else {
             return Err(mixed(name));
         };
-        match rest {
-            [] => {
-                map.insert((*key).to_owned(), Self::Text(value));
-                Ok(())
-            }
-            [..] => {
-                let child = map
-                    .entry((*key).to_owned())
-                    .or_insert_with(|| Self::List(Vec::new()));
-                child.put(rest, value, name)
-            }
+        if rest.is_empty() {
+            map.insert((*key).to_owned(), Self::Text(value));
+            return Ok(());
         }
+        let child = map
+            .entry((*key).to_owned())
+            .or_insert_with(|| Self::List(Vec::new()));
+        child.put(rest, value, name)
     }
 
     /// `a[]=x` appends; `a[][b]=x` continues the last hash until one of its keys repeats.
@@ -100,9 +96,6 @@ impl Form {
     }
 
     /// From a JSON body (`/v2` takes no forms).
-    ///
-    /// # Errors
-    /// 400 when nesting is too deep.
     pub(crate) fn from_json(value: serde_json::Value) -> Self {
         match value {
             serde_json::Value::Null => Self::Text(String::new()),

@@ -104,14 +104,12 @@ fn serve(
         id: log.id.clone(),
         idempotency_key: log.idempotency_key.clone(),
     };
-    let api_version = log.api_version.clone();
     let stale = stale_count(http.fault.as_ref(), route);
     let path = http.path.clone();
     let request = Request {
         stamp,
         path,
         args,
-        api_version,
         browser_secret,
         legacy,
         stale,
@@ -220,7 +218,7 @@ impl Work<'_> {
         };
         let is_stored = outcome.as_ref().err().is_none_or(StripeError::is_stored);
         let response = match outcome {
-            Ok(answer) => self.respond(answer),
+            Ok(body) => self.respond(&body),
             Err(error) => refuse(&error, log),
         };
         if let Some(bound) = bound.filter(|_| is_stored) {
@@ -231,7 +229,7 @@ impl Work<'_> {
         Ok(response)
     }
 
-    fn call(&self, account: &mut Account) -> Result<Answer, StripeError> {
+    fn call(&self, account: &mut Account) -> Result<Value, StripeError> {
         account.current_request = Some(self.request.stamp.clone());
         let outcome = catch_unwind(AssertUnwindSafe(|| self.run(account)));
         account.current_request = None;
@@ -243,40 +241,25 @@ impl Work<'_> {
         })
     }
 
-    fn run(&self, account: &mut Account) -> Result<Answer, StripeError> {
+    fn run(&self, account: &mut Account) -> Result<Value, StripeError> {
         let params = Params::new(self.params);
         let mut ctx = Ctx {
             account,
             request: self.request,
         };
-        let answer = (self.route.handler)(&mut ctx, params)?;
-        match answer {
-            Answer::Json(mut body) => {
-                let paths = params.texts("expand");
-                if !paths.is_empty() {
-                    expand::expand(ctx.account, &mut body, &paths)?;
-                }
-                Ok(Answer::Json(body))
-            }
-            bytes @ Answer::Bytes { .. } => Ok(bytes),
+        let Answer(mut body) = (self.route.handler)(&mut ctx, params)?;
+        let paths = params.texts("expand");
+        if !paths.is_empty() {
+            expand::expand(ctx.account, &mut body, &paths)?;
         }
+        Ok(body)
     }
 
-    fn respond(&self, answer: Answer) -> HttpResponse {
-        match answer {
-            Answer::Json(body) => {
-                if self.world.checks_responses() {
-                    self.note_violations(&body);
-                }
-                HttpResponse::json(200, &body)
-            }
-            Answer::Bytes { content_type, body } => HttpResponse {
-                status: 200,
-                content_type,
-                headers: Vec::new(),
-                body,
-            },
+    fn respond(&self, body: &Value) -> HttpResponse {
+        if self.world.checks_responses() {
+            self.note_violations(body);
         }
+        HttpResponse::json(200, body)
     }
 
     fn note_violations(&self, body: &Value) {

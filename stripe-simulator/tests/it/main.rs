@@ -8,8 +8,8 @@
 
 mod billing;
 mod catalog;
-mod checkout;
 mod changes;
+mod checkout;
 mod clocks;
 mod contract;
 mod customer_discounts;
@@ -20,8 +20,8 @@ mod front;
 mod hosted;
 mod hostile;
 mod idempotency;
-mod keys;
 mod invoices;
+mod keys;
 mod payments;
 mod plans;
 mod quotes;
