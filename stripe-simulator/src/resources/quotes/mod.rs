@@ -69,10 +69,8 @@ fn call(ctx: &mut Ctx<'_>, path: &str, params: &Map<String, Value>) -> Result<Va
     let Some((route, _)) = router::find(Method::Post, path) else {
         return Err(StripeError::internal(format!("no route for {path}")));
     };
-    match (route.handler)(ctx, Params::new(params))? {
-        Answer::Json(value) => Ok(value),
-        Answer::Bytes { .. } => Ok(Value::Null),
-    }
+    let Answer(body) = (route.handler)(ctx, Params::new(params))?;
+    Ok(body)
 }
 
 fn object<const N: usize>(entries: [(&str, Value); N]) -> Map<String, Value> {
