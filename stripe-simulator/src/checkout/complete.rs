@@ -411,7 +411,7 @@ impl Account {
         let intent = session.payment_intent.clone();
         drop(session);
         if let Some(intent) = intent {
-            self.cancel_payment(&intent, "expired");
+            self.cancel_payment(&intent, Some("expired"));
         }
         self.emit_session(id, "checkout.session.expired");
     }

@@ -89,17 +89,17 @@ impl Account {
             });
             self.emit("charge.expired", &charge);
         }
-        self.cancel_payment(id, "automatic");
+        self.cancel_payment(id, Some("automatic"));
     }
 
-    /// Cancels an intent in whatever open state, with the reason.
-    pub(crate) fn cancel_payment(&mut self, id: &str, reason: &str) {
+    /// Cancels an intent in whatever open state, with the reason if one was given.
+    pub(crate) fn cancel_payment(&mut self, id: &str, reason: Option<&str>) {
         let now = self.now();
         let rendered = self.change_payment_intent(id, |intent| {
             intent.clear_attempt();
             intent.status = PaymentStatus::Canceled;
             intent.canceled_at = Some(now);
-            intent.cancellation_reason = Some(reason.to_owned());
+            intent.cancellation_reason = reason.map(str::to_owned);
             intent.amount_capturable = 0;
         });
         self.emit("payment_intent.canceled", &rendered);

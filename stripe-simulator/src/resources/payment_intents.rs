@@ -373,15 +373,12 @@ fn cancel(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         ));
     }
     let account = &mut *ctx.account;
-    if intent.status == PaymentStatus::RequiresCapture
-        && let Some(charge) = &intent.latest_charge
-    {
-        account.release_authorization(charge);
+    match (intent.status, &intent.latest_charge) {
+        (PaymentStatus::RequiresCapture, Some(charge)) => account.release_authorization(charge),
+        (PaymentStatus::Processing, Some(charge)) => account.stop_debit(charge),
+        _ => {}
     }
-    account.cancel_payment(
-        &intent.id,
-        params.text("cancellation_reason").unwrap_or_default(),
-    );
+    account.cancel_payment(&intent.id, params.text("cancellation_reason"));
     Ok(rendered(account, &intent.id).into())
 }
 

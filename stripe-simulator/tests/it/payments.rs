@@ -630,3 +630,33 @@ fn a_method_works_for_its_own_customer_only() {
         .ok();
     assert_eq!(&listed["data"][0]["id"], default);
 }
+
+#[test]
+fn no_card_number_is_kept_anywhere() {
+    let stripe = Stripe::start();
+    let form = [
+        ("type", "card"),
+        ("card[number]", "4000056655665556"),
+        ("card[exp_month]", "8"),
+        ("card[exp_year]", "2030"),
+        ("card[cvc]", "987"),
+    ];
+    stripe.post("/v1/payment_methods", &form).ok();
+    let key = [("idempotency-key", "a-key-of-mine")];
+    stripe.send("POST", "/v1/payment_methods", &form, &key).ok();
+    let mut form = vec![("amount", "2000"), ("currency", "usd"), ("confirm", "true")];
+    form.push(("payment_method_data[type]", "card"));
+    form.push(("payment_method_data[card][number]", "4000056655665556"));
+    stripe.post("/v1/payment_intents", &form).error(400);
+    for path in [
+        "/_simulator/state",
+        "/_simulator/requests",
+        "/_simulator/log",
+    ] {
+        let seen = stripe.get(path).text;
+        assert!(
+            !seen.contains("4000056655665556") && !seen.contains("987\""),
+            "{path}: {seen}"
+        );
+    }
+}
