@@ -85,9 +85,9 @@ pub(crate) fn work_out(
             end: now,
         };
         invoice.discounts = discounts::of_subscription(account, &wanted, now);
-        for item in &items {
-            let line = item.line(account.ids.long("il_"));
-            invoice.lines.push(line);
+        for waiting in &items {
+            let made = waiting.line(account.ids.long("il_"));
+            invoice.lines.push(made);
         }
         if starts_period {
             add_period(account, &wanted, &mut invoice, now);

@@ -4,8 +4,7 @@ use serde_json::{Value, json};
 
 use super::catalog::BalanceKind;
 use super::invoice_model::{
-    CustomerSnapshot, Invoice, InvoiceItem, InvoicePayment, InvoiceStatus, Line, Totals,
-    Transitions,
+    CustomerSnapshot, Invoice, InvoiceItem, InvoicePayment, InvoiceStatus, Totals, Transitions,
 };
 use super::model::{CollectionMethod, Subscription};
 use super::{catalog, collect, discounts, dunning, lifecycle, lines, payer, totals, usage};
@@ -15,6 +14,7 @@ use crate::currency::Currency;
 use crate::engine::currency as engine_currency;
 use crate::engine::period::Period;
 use crate::params::Metadata;
+use crate::resources::customers::Shipping;
 use crate::resources::shared::Address;
 
 /// A draft for a customer, without lines.
@@ -83,7 +83,7 @@ pub(crate) fn blank(
         transitions: Transitions::default(),
         uncollectible_reason: None,
         payment_intent: None,
-        from_invoice: None,
+        revises: None,
         latest_revision: None,
         receipt_number: None,
         last_finalization_error: Value::Null,
@@ -120,7 +120,7 @@ pub(crate) fn blank_for(
         .default_tax_rates
         .clone_from(&subscription.default_tax_rates);
     invoice.automatic_tax = subscription.automatic_tax;
-    invoice.description = subscription.description.clone();
+    invoice.description.clone_from(&subscription.description);
     invoice.footer = setting("footer").as_str().map(str::to_owned);
     invoice.custom_fields = setting("custom_fields");
     invoice.account_tax_ids = setting("account_tax_ids");
@@ -147,7 +147,7 @@ fn snapshot(account: &Account, customer: &str) -> CustomerSnapshot {
         shipping: customer
             .shipping
             .as_ref()
-            .map_or(Value::Null, |own| own.render()),
+            .map_or(Value::Null, Shipping::render),
         tax_exempt: Some(customer.tax_exempt.name().to_owned()),
         tax_ids: catalog::tax_ids(account, &customer.id),
     }

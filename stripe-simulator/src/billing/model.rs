@@ -134,6 +134,7 @@ pub(crate) struct PauseCollection {
 
 /// What to do about a payment that fails within the request (`payment_behavior`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "the names are Stripe's")]
 pub(crate) enum PaymentBehavior {
     #[default]
     AllowIncomplete,
@@ -222,6 +223,10 @@ pub(crate) struct CancellationDetails {
 
 /// A subscription.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a field of Stripe's object, independent of the others"
+)]
 pub(crate) struct Subscription {
     pub(crate) id: String,
     pub(crate) customer: String,

@@ -133,7 +133,7 @@ fn saves_method(account: &Account, invoice: &Invoice) -> bool {
         .subscription
         .as_deref()
         .and_then(|id| account.billing.subscriptions.get(id));
-    own.is_some_and(|own| own.saves_method()) || invoice.billing_reason == "subscription_create"
+    own.is_some_and(Subscription::saves_method) || invoice.billing_reason == "subscription_create"
 }
 
 /// The intent's description, as Stripe words it by the invoice's reason.

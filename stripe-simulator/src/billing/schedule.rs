@@ -6,6 +6,7 @@ use super::create::{self, Beginning};
 use super::model::{ProrationBehavior, Subscription};
 use super::{cancel, change, discounts};
 use crate::account::Account;
+use crate::clock::DAY;
 use crate::params::Metadata;
 use crate::store::{Key, Stored};
 
@@ -122,6 +123,26 @@ pub(crate) fn plan(account: &mut Account, id: &str) {
     }
     if let Some(last) = own.phases.last() {
         account.schedule(last.end, "schedule.end", enter, id);
+        let notice = last.end.saturating_sub(EXPIRING_SECONDS);
+        if notice > now {
+            account.schedule(notice, "schedule.expiring", expiring, id);
+        }
+    }
+}
+
+/// Stripe: `subscription_schedule.expiring` "occurs 7 days before a subscription schedule will
+/// expire".
+const EXPIRING_SECONDS: i64 = 7 * DAY;
+
+fn expiring(account: &mut Account, id: &str) {
+    let now = account.now();
+    let soon = account.billing.schedules.get(id).is_some_and(|own| {
+        let end = own.phases.last().map(|last| last.end);
+        own.status == ScheduleStatus::Active
+            && end.is_some_and(|end| end > now && end - now <= EXPIRING_SECONDS)
+    });
+    if soon {
+        emit(account, id, "subscription_schedule.expiring");
     }
 }
 
@@ -145,9 +166,9 @@ pub(crate) fn enter(account: &mut Account, id: &str) {
         Some(phase) if phase.start == now || own.subscription.is_none() => {
             begin_phase(account, &own, phase);
         }
-        Some(_) => {}
         None if own.phases.last().is_some_and(|last| last.end <= now) => complete(account, &own),
-        None => {}
+        // The phase runs already, or the first is yet to come.
+        Some(_) | None => {}
     }
 }
 
@@ -332,7 +353,15 @@ pub(crate) fn subscription_ended(account: &mut Account, subscription: &str) {
         .get(&schedule)
         .is_some_and(|own| own.status.is_live());
     if live {
+        let delinquent = account
+            .billing
+            .subscriptions
+            .get(subscription)
+            .is_some_and(|own| own.cancellation.reason == Some("payment_failed"));
         canceled(account, &schedule);
+        if delinquent {
+            emit(account, &schedule, "subscription_schedule.aborted");
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::currency::Currency;
 use crate::engine::period::{Interval, Unit, add};
 use crate::front::errors::StripeError;
 use crate::front::list::{self, Range};
-use crate::front::router::{Ctx, Reply, Route};
+use crate::front::router::{Answer, Ctx, Reply, Route};
 use crate::params::Params;
 use crate::registry::Resource;
 
@@ -161,8 +161,8 @@ fn render_phase(phase: &Phase, account: &Account) -> Value {
     })
 }
 
-fn answer(ctx: &Ctx<'_>, id: &str) -> Reply {
-    Ok(ctx.account.render(id).unwrap_or_default().into())
+fn answer(ctx: &Ctx<'_>, id: &str) -> Answer {
+    ctx.account.render(id).unwrap_or_default().into()
 }
 
 fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
@@ -180,7 +180,7 @@ fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     schedule::emit(account, &id, "subscription_schedule.created");
     schedule::plan(account, &id);
     schedule::enter(account, &id);
-    answer(ctx, &id)
+    Ok(answer(ctx, &id))
 }
 
 fn blank(account: &mut Account, customer: &str, params: Params<'_>) -> Schedule {
@@ -483,7 +483,7 @@ fn live(own: &Schedule, action: &str) -> Result<(), StripeError> {
 
 fn retrieve(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
     let own = of_path(ctx)?;
-    answer(ctx, &own.id)
+    Ok(answer(ctx, &own.id))
 }
 
 fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
@@ -518,7 +518,7 @@ fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
             ProrationBehavior::parse(params.text("proration_behavior")),
         );
     }
-    answer(ctx, &id)
+    Ok(answer(ctx, &id))
 }
 
 fn cancel(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
@@ -540,14 +540,14 @@ fn cancel(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         }
         None => schedule::canceled(account, &own.id),
     }
-    answer(ctx, &own.id)
+    Ok(answer(ctx, &own.id))
 }
 
 fn release(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
     let own = of_path(ctx)?;
     live(&own, "release")?;
     schedule::release(ctx.account, &own.id, "subscription_schedule.released");
-    answer(ctx, &own.id)
+    Ok(answer(ctx, &own.id))
 }
 
 fn list_all(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {

@@ -17,7 +17,7 @@ use crate::currency::Currency;
 use crate::engine::period::Period;
 use crate::front::errors::StripeError;
 use crate::front::list::{self, Range};
-use crate::front::router::{Ctx, Reply, Route};
+use crate::front::router::{Answer, Ctx, Reply, Route};
 use crate::params::{Metadata, Params};
 use crate::registry::Resource;
 use crate::resources::customers;
@@ -80,12 +80,11 @@ pub(crate) fn named(account: &Account, id: &str, param: &str) -> Result<Subscrip
     own.ok_or_else(|| StripeError::no_such_in("subscription", id, param))
 }
 
-fn answer(ctx: &Ctx<'_>, id: &str) -> Reply {
-    Ok(ctx
-        .account
+fn answer(ctx: &Ctx<'_>, id: &str) -> Answer {
+    ctx.account
         .render_subscription(id)
         .unwrap_or_default()
-        .into())
+        .into()
 }
 
 fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
@@ -109,12 +108,12 @@ fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         extra,
     };
     let id = create::create(ctx.account, own, &how)?;
-    answer(ctx, &id)
+    Ok(answer(ctx, &id))
 }
 
 fn retrieve(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
     let own = of_path(ctx, "subscription_exposed_id")?;
-    answer(ctx, &own.id)
+    Ok(answer(ctx, &own.id))
 }
 
 fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
@@ -128,7 +127,7 @@ fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     }
     let how = how(params, &asked);
     finish_update(ctx.account, &old, asked, how)?;
-    answer(ctx, &old.id)
+    Ok(answer(ctx, &old.id))
 }
 
 /// Stores an update: through billing when it touches items, trial or anchor, plainly otherwise.
@@ -209,7 +208,7 @@ fn delete(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         details: details(params, Some("cancellation_requested")),
     };
     cancel::immediately(ctx.account, &own.id, &how);
-    answer(ctx, &own.id)
+    Ok(answer(ctx, &own.id))
 }
 
 fn resume(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
@@ -236,7 +235,7 @@ fn resume(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         on_attempt,
         how,
     );
-    answer(ctx, &own.id)
+    Ok(answer(ctx, &own.id))
 }
 
 fn pause(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
@@ -258,7 +257,7 @@ fn pause(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         .is_some_and(|word| word != "none");
     let invoice = params.text("invoicing_behavior") == Some("invoice");
     change::pause(ctx.account, &own.id, credit, invoice);
-    answer(ctx, &own.id)
+    Ok(answer(ctx, &own.id))
 }
 
 fn list_all(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {

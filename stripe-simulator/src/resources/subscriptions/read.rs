@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 use super::{blank, blank_item};
 use crate::account::Account;
 use crate::billing::discounts::{self, Owner};
-use crate::billing::invoice_model::{InvoiceItem, LinePrice};
+use crate::billing::invoice_model::InvoiceItem;
 use crate::billing::lines;
 use crate::billing::model::{
     CollectionMethod, Item, PauseBehavior, PauseCollection, Subscription, TrialEndBehavior,
 };
 use crate::clock::DAY;
 use crate::currency::Currency;
-use crate::engine::period::{AnchorConfig, Period, next_on};
+use crate::engine::period::{AnchorConfig, next_on};
 use crate::front::errors::StripeError;
 use crate::params::{Params, Patch};
 use crate::resources::prices::{self, Price};
@@ -709,44 +709,19 @@ pub(crate) fn extra_items(
             .param(format!("{prefix}[price]")));
         }
         let quantity = entry.integer("quantity").unwrap_or(1);
-        let now = account.now();
-        made.push(InvoiceItem {
-            id: account.ids.long("ii_"),
-            customer: own.customer.clone(),
-            currency: own.currency,
-            date: now,
-            invoice: None,
-            subscription: Some(own.id.clone()),
-            subscription_item: None,
-            amount: lines::pricing(&price, own.currency).amount(quantity),
-            quantity,
-            description: Some(lines::product_name(account, &price)),
-            discountable: entry.boolean("discountable").unwrap_or(true),
-            discounts: Vec::new(),
-            period: Period {
-                start: now,
-                end: now,
-            },
-            price: Some(LinePrice {
-                price: price.id.clone(),
-                product: price.product.clone(),
-                unit_amount_decimal: lines::unit_amount(&price, own.currency)
-                    .map(|unit| unit.to_string()),
-            }),
-            proration: false,
-            credited: None,
-            tax_rates: tax_rates(
-                account,
-                *entry,
-                "tax_rates",
-                &format!("{prefix}[tax_rates]"),
-            )?,
-            tax_inclusive: lines::is_tax_inclusive(&price, own.currency),
-            metadata: entry.metadata(),
-            test_clock: own.test_clock.clone(),
-            livemode: own.livemode,
-            deleted: false,
-        });
+        let mut item = InvoiceItem::blank(account, &own.customer, own.currency);
+        item.set_price(&price, quantity);
+        item.subscription = Some(own.id.clone());
+        item.description = Some(lines::product_name(account, &price));
+        item.discountable = entry.boolean("discountable").unwrap_or(true);
+        item.tax_rates = tax_rates(
+            account,
+            *entry,
+            "tax_rates",
+            &format!("{prefix}[tax_rates]"),
+        )?;
+        item.metadata = entry.metadata();
+        made.push(item);
     }
     Ok(made)
 }
