@@ -20,7 +20,7 @@ import outside
 
 KEY = "sk_test_simulator"
 # The score never falls below this; raise it when the score rises.
-FLOOR = 80
+FLOOR = 89
 
 
 def read_list():
@@ -78,6 +78,14 @@ def happened(base, event):
         return False
 
 
+def advance(base, seconds):
+    """Moves the account's clock."""
+    body = json.dumps({"advance_seconds": seconds}).encode()
+    request = urllib.request.Request(f"{base}/_simulator/clock", body, method="POST")
+    with urllib.request.urlopen(request, timeout=30):
+        pass
+
+
 def main():
     rows = read_list()
     if len(sys.argv) > 1:
@@ -89,6 +97,11 @@ def main():
         for _, event, seen in rows:
             failure = trigger(cli, base, event, environment)
             results[event] = (failure, failure is None and happened(base, seen))
+        # Bank debits settle days later: what is not confirmed yet gets another look then.
+        advance(base, seconds=14 * 86_400)
+        for _, event, seen in rows:
+            failure, confirmed = results[event]
+            results[event] = (failure, confirmed or failure is None and happened(base, seen))
     shutil.rmtree(environment["HOME"], ignore_errors=True)
     return report(rows, results)
 

@@ -171,3 +171,47 @@ fn what_is_not_simulated_is_said() {
         0
     );
 }
+
+#[test]
+fn a_customer_without_a_card_may_accept() {
+    let stripe = Stripe::start();
+    let customer = stripe.post("/v1/customers", &[]).id();
+    let price = price(&stripe, "500", true);
+    let form = [
+        ("customer", customer.as_str()),
+        ("line_items[0][price]", &price),
+    ];
+    let draft = stripe.post("/v1/quotes", &form).ok();
+    stripe.post(&path(&draft, "/finalize"), &[]).ok();
+    let accepted = stripe.post(&path(&draft, "/accept"), &[]).ok();
+    let id = accepted["subscription"].as_str().unwrap();
+    let subscription = stripe
+        .get(&format!("/v1/subscriptions/{id}?expand[]=latest_invoice"))
+        .ok();
+    assert_eq!(subscription["latest_invoice"]["status"], "draft");
+}
+
+#[test]
+fn ending_a_trial_now_without_a_card_pauses_as_set() {
+    let stripe = Stripe::start();
+    let customer = stripe.post("/v1/customers", &[]).id();
+    let price = price(&stripe, "500", true);
+    let form = [
+        ("customer", customer.as_str()),
+        ("items[0][price]", &price),
+        ("trial_period_days", "7"),
+        (
+            "trial_settings[end_behavior][missing_payment_method]",
+            "pause",
+        ),
+    ];
+    let id = stripe.post("/v1/subscriptions", &form).id();
+    let ended = stripe
+        .post(&format!("/v1/subscriptions/{id}"), &[("trial_end", "now")])
+        .ok();
+    assert_eq!(ended["status"], "paused");
+    let events = stripe
+        .get("/v1/events?type=customer.subscription.paused")
+        .ok();
+    assert_eq!(events["data"].as_array().unwrap().len(), 1);
+}

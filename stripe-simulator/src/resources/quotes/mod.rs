@@ -5,7 +5,7 @@ mod model;
 
 use serde_json::{Map, Value, json};
 
-use super::{customers, prices, products};
+use super::{customers, prices, products, subscriptions};
 use crate::account::Account;
 use crate::clock::DAY;
 use crate::front::errors::StripeError;
@@ -296,7 +296,9 @@ fn accept(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
                 params.insert(name.to_owned(), value.clone());
             }
         }
-        let made = call(ctx, "/v1/subscriptions", &params)?;
+        let customer = quote.customer.clone().unwrap_or_default();
+        let made = subscriptions::of_quote(ctx, Params::new(&params), &customer)?;
+        let made = ctx.account.render(&made).unwrap_or_default();
         quote.subscription = text(&made, "id");
         quote.invoice = text(&made, "latest_invoice");
     }

@@ -111,6 +111,25 @@ fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     Ok(answer(ctx, &id))
 }
 
+/// Creates the subscription of an accepted quote: its first invoice stays a draft for an hour, so
+/// that nothing need be on file yet (<https://docs.stripe.com/quotes/overview>).
+pub(crate) fn of_quote(
+    ctx: &mut Ctx<'_>,
+    params: Params<'_>,
+    customer: &str,
+) -> Result<String, StripeError> {
+    let own = new_subscription(ctx.account, params, customer)?;
+    let extra = read::extra_items(ctx.account, &own, &params.children("add_invoice_items"))?;
+    let how = Beginning {
+        proration: ProrationBehavior::default(),
+        payment: PaymentBehavior::parse(None),
+        off_session: true,
+        draft_first: true,
+        extra,
+    };
+    create::create(ctx.account, own, &how)
+}
+
 fn retrieve(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
     let own = of_path(ctx, "subscription_exposed_id")?;
     Ok(answer(ctx, &own.id))
@@ -138,6 +157,17 @@ pub(crate) fn finish_update(
     how: How,
 ) -> Result<(), StripeError> {
     let id = old.id.clone();
+    let now = account.now();
+    let trial_is_over = asked.wanted.trial_end.is_some_and(|end| end <= now);
+    if old.status == Status::Trialing
+        && trial_is_over
+        && !lifecycle::goes_on_after_trial(account, &asked.wanted)
+    {
+        // `trial_end=now` without a payment method ends the trial as its settings say.
+        account.update_subscription(&id, |own| *own = asked.wanted.clone());
+        lifecycle::may_continue_after_trial(account, &asked.wanted);
+        return Ok(());
+    }
     if asked.bills {
         change::apply(account, old, asked.wanted, how)?;
     } else {
