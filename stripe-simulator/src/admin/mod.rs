@@ -126,12 +126,7 @@ pub(crate) fn handle(world: &World, http: &HttpRequest) -> HttpResponse {
 }
 
 /// A call from within the process.
-pub(crate) fn call(
-    world: &World,
-    method: &str,
-    path: &str,
-    body: &Value,
-) -> Result<Value, String> {
+pub(crate) fn call(world: &World, method: &str, path: &str, body: &Value) -> Result<Value, String> {
     let body = body.as_object().cloned().unwrap_or_default();
     answer(world, method, path, body).map_err(|error| error.message)
 }
@@ -145,9 +140,8 @@ fn answer(world: &World, method: &str, path: &str, body: Map<String, Value>) -> 
         let args = crate::front::router::capture(route.path, path)?;
         (route.method == method).then_some((route, args))
     });
-    let (route, args) = found.ok_or_else(|| {
-        AdminError::not_found("No such admin route; GET /_simulator lists them.")
-    })?;
+    let (route, args) = found
+        .ok_or_else(|| AdminError::not_found("No such admin route; GET /_simulator lists them."))?;
     (route.handler)(&AdminCall { world, args, body })
 }
 
@@ -188,7 +182,9 @@ fn read(http: &HttpRequest) -> Result<Map<String, Value>, AdminError> {
             Ok(Value::Object(map)) => body.extend(map),
             Ok(_) => return Err(AdminError::invalid("The body must be a JSON object.")),
             Err(error) => {
-                return Err(AdminError::invalid(format!("The body is not JSON: {error}")));
+                return Err(AdminError::invalid(format!(
+                    "The body is not JSON: {error}"
+                )));
             }
         }
     }
@@ -212,7 +208,10 @@ mod tests {
     fn the_readme_lists_every_fault() {
         let readme = include_str!("../../README.md");
         for name in crate::faults::FaultKind::names() {
-            assert!(readme.contains(&format!("`{name}`")), "README.md lacks {name}");
+            assert!(
+                readme.contains(&format!("`{name}`")),
+                "README.md lacks {name}"
+            );
         }
     }
 }
