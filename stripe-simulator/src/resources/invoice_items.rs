@@ -261,7 +261,6 @@ fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     let mut own = of_path(ctx)?;
     check_editable(ctx.account, &own)?;
     let account = &mut *ctx.account;
-    let before = render::invoice_item(&own, account);
     let priced = params.is_given("pricing") || params.is_given("price_data");
     if priced || params.is_given("unit_amount_decimal") || params.is_given("quantity") {
         let same = own.price.as_ref().map(|price| price.price.clone());
@@ -295,7 +294,6 @@ fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         relist(account, &invoice);
     }
     let after = account.render(&id).unwrap_or_default();
-    account.emit_updated("invoiceitem.updated", &before, &after);
     Ok(after.into())
 }
 

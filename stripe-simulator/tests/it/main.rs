@@ -23,6 +23,7 @@ mod hostile;
 mod idempotency;
 mod invoices;
 mod keys;
+mod laws;
 mod payment_laws;
 mod payments;
 mod plans;

@@ -213,16 +213,14 @@ fn check_status(quote: &Quote, allowed: &[Status], verb: &str) -> Result<(), Str
 fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     let mut quote = of_path(ctx)?;
     check_status(&quote, &[Status::Draft], "update")?;
-    let before = quote.render(ctx.account);
     if let Some(customer) = params.text("customer") {
         customers::named(ctx.account, customer, "customer")?;
     }
     apply(ctx, &mut quote, params)?;
     let id = quote.id.clone();
     ctx.account.quotes.insert(quote);
-    let after = ctx.account.render(&id).unwrap_or_default();
-    ctx.account.emit_updated("quote.updated", &before, &after);
-    Ok(after.into())
+    // Stripe has no event for the update of a quote.
+    Ok(ctx.account.render(&id).unwrap_or_default().into())
 }
 
 fn finalize(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
