@@ -84,6 +84,7 @@ fn serve(
             .not_stored()
         })?;
     log.template = route.path;
+    auth::check_account(http.header("stripe-account"), &text, &key)?;
     auth::authorize(&text, &key, route)?;
     // Stripe decides limits before the idempotency layer.
     lock(&key.account)
