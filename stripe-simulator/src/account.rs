@@ -22,6 +22,7 @@ use crate::resources::prices::Price;
 use crate::resources::products::Product;
 use crate::resources::promotion_codes::PromotionCode;
 use crate::resources::quotes::Quote;
+use crate::resources::tax_calculations::TaxCalculation;
 use crate::resources::tax_ids::TaxId;
 use crate::resources::tax_rates::TaxRate;
 use crate::resources::test_clocks::TestClock;
@@ -86,6 +87,7 @@ pub(crate) struct Account {
     pub(crate) payments: Payments,
     pub(crate) webhook_endpoints: Store<WebhookEndpoint>,
     pub(crate) hosted: Hosted,
+    pub(crate) tax_calculations: Store<TaxCalculation>,
 }
 
 impl Account {
@@ -127,6 +129,7 @@ impl Account {
             payments: Payments::default(),
             webhook_endpoints: Store::default(),
             hosted: Hosted::default(),
+            tax_calculations: Store::default(),
         }
     }
 

@@ -296,8 +296,9 @@ impl Account {
         if keeps && let Some(customer) = &intent.customer {
             self.attach_verified(&method.id, customer);
         }
-        let mandate = (method.instrument.needs_mandate() && method.mandate.is_none())
-            .then(|| self.ids.long("mandate_"));
+        let single = (!keeps && method.tenure == Tenure::Fresh)
+            .then(|| (intent.amount, intent.currency.code()));
+        let mandate = self.ensure_mandate(method, single);
         if let Some(mut method) = self.payments.payment_methods.get_mut(&method.id) {
             method.verified = true;
             method.set_up |= intent.setup_future_usage.as_deref() == Some("off_session");

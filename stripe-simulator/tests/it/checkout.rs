@@ -285,23 +285,23 @@ fn sessions_are_checked() {
         }
         stripe.post("/v1/checkout/sessions", &form).error(400)
     };
-    let one = |price: &'static str| [("line_items[0][quantity]", "1"), ("mode", price)];
+    let single = |price: &'static str| [("line_items[0][quantity]", "1"), ("mode", price)];
     assert_eq!(refuse(&[])["param"], "mode");
     assert_eq!(refuse(&[("mode", "payment")])["param"], "line_items");
     assert_eq!(refuse(&[("mode", "setup")])["param"], "currency");
     let error = refuse(&[("mode", "setup"), ("success_url", "nonsense")]);
     assert_eq!(error["code"], "url_invalid");
-    let mut form = one("payment").to_vec();
+    let mut form = single("payment").to_vec();
     form.push(("line_items[0][price]", &monthly));
     assert_eq!(refuse(&form)["param"], "mode");
-    let mut form = one("subscription").to_vec();
+    let mut form = single("subscription").to_vec();
     form.push(("line_items[0][price]", &once));
     assert_eq!(refuse(&form)["param"], "line_items");
-    let mut form = one("payment").to_vec();
+    let mut form = single("payment").to_vec();
     form.push(("line_items[0][price]", "price_none"));
     assert_eq!(refuse(&form)["code"], "resource_missing");
     let late = (START + 90_000).to_string();
-    let mut form = one("payment").to_vec();
+    let mut form = single("payment").to_vec();
     form.extend([
         ("line_items[0][price]", once.as_str()),
         ("expires_at", &late),

@@ -227,3 +227,21 @@ fn a_voided_invoice_gives_its_payment_up() {
         "void_invoice"
     );
 }
+
+#[test]
+fn a_detached_method_is_no_subscriptions_default() {
+    let stripe = Stripe::start();
+    let customer = stripe.post("/v1/customers", &[]).id();
+    let form = [("customer", customer.as_str())];
+    let method = stripe
+        .post("/v1/payment_methods/pm_card_visa/attach", &form)
+        .id();
+    let form = [("default_payment_method", method.as_str())];
+    let subscription = subscribe(&stripe, &customer, &form).ok();
+    assert_eq!(subscription["default_payment_method"], method.as_str());
+    stripe
+        .post(&format!("/v1/payment_methods/{method}/detach"), &[])
+        .ok();
+    let path = format!("/v1/subscriptions/{}", text(&subscription, "id"));
+    assert!(stripe.get(&path).ok()["default_payment_method"].is_null());
+}

@@ -175,3 +175,37 @@ fn sources_live_on_their_customer() {
     assert_eq!(stripe.get(&path).ok()["data"], json!([]));
     stripe.get(&own).error(404);
 }
+
+#[test]
+fn taxes_are_calculated_by_place() {
+    let stripe = Stripe::start();
+    let calculate = |country: &str, behavior: &str, more: &[(&str, &str)]| {
+        let mut form = vec![
+            ("currency", "eur"),
+            ("line_items[0][amount]", "1190"),
+            ("line_items[0][tax_behavior]", behavior),
+            ("customer_details[address][country]", country),
+            ("customer_details[address_source]", "billing"),
+        ];
+        form.extend(more);
+        stripe.post("/v1/tax/calculations", &form)
+    };
+    let german = calculate("DE", "inclusive", &[]).ok();
+    assert_eq!(german["tax_amount_inclusive"], 190);
+    assert_eq!(german["amount_total"], 1190);
+    let french = calculate("FR", "exclusive", &[]).ok();
+    assert_eq!(french["tax_amount_exclusive"], 238);
+    assert_eq!(french["amount_total"], 1428);
+    let path = format!("/v1/tax/calculations/{}/line_items", text(&french, "id"));
+    assert_eq!(stripe.get(&path).ok()["data"][0]["amount_tax"], 238);
+    let nowhere = calculate("SG", "exclusive", &[]).ok();
+    assert_eq!(
+        nowhere["tax_breakdown"][0]["taxability_reason"],
+        "not_collecting"
+    );
+    let reverse = [("customer_details[taxability_override]", "reverse_charge")];
+    assert_eq!(
+        calculate("DE", "exclusive", &reverse).ok()["tax_amount_exclusive"],
+        0
+    );
+}

@@ -660,3 +660,86 @@ fn no_card_number_is_kept_anywhere() {
         );
     }
 }
+
+#[test]
+fn setups_leave_attempts_and_mandates() {
+    let stripe = Stripe::start();
+    let customer = customer(&stripe);
+    let form = [
+        ("customer", customer.as_str()),
+        ("allowed_payment_method_types[]", "card"),
+    ];
+    let intent = stripe.post("/v1/setup_intents", &form).id();
+    let confirm = format!("/v1/setup_intents/{intent}/confirm");
+    stripe
+        .post(&confirm, &[("payment_method", "pm_card_chargeDeclined")])
+        .error(402);
+    stripe
+        .post(
+            &confirm,
+            &[("payment_method", "pm_card_authenticationRequired")],
+        )
+        .ok();
+    bank(&stripe, &intent, "approve").ok();
+    let attempts = stripe
+        .get(&format!("/v1/setup_attempts?setup_intent={intent}"))
+        .ok();
+    let statuses: Vec<&str> = attempts["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|attempt| attempt["status"].as_str().unwrap())
+        .collect();
+    assert_eq!(statuses, ["succeeded", "requires_action", "failed"]);
+    assert_eq!(
+        attempts["data"][2]["setup_error"]["decline_code"],
+        "generic_decline"
+    );
+    let path = format!("/v1/setup_intents/{intent}?expand[]=latest_attempt");
+    assert_eq!(
+        stripe.get(&path).ok()["latest_attempt"]["status"],
+        "succeeded"
+    );
+
+    let form = [
+        ("customer", customer.as_str()),
+        ("allowed_payment_method_types[]", "us_bank_account"),
+        ("payment_method", "pm_usBankAccount_success"),
+        ("mandate_data[customer_acceptance][type]", "offline"),
+        ("confirm", "true"),
+    ];
+    let setup = stripe.post("/v1/setup_intents", &form).ok();
+    let mandate = stripe
+        .get(&format!(
+            "/v1/mandates/{}",
+            setup["mandate"].as_str().unwrap()
+        ))
+        .ok();
+    assert_eq!(mandate["type"], "multi_use");
+    assert_eq!(mandate["payment_method"], setup["payment_method"]);
+    // The mandate serves later debits: none is asked for again.
+    let form = [
+        ("amount", "2000"),
+        ("currency", "usd"),
+        ("customer", customer.as_str()),
+        ("payment_method", setup["payment_method"].as_str().unwrap()),
+        ("off_session", "true"),
+        ("confirm", "true"),
+    ];
+    assert_eq!(
+        stripe.post("/v1/payment_intents", &form).ok()["status"],
+        "processing"
+    );
+}
+
+#[test]
+fn a_customers_method_is_found_under_its_customer_only() {
+    let stripe = Stripe::start();
+    let (owner, method) = payer(&stripe, "pm_card_visa");
+    let path = |customer: &str| format!("/v1/customers/{customer}/payment_methods/{method}");
+    assert_eq!(stripe.get(&path(&owner)).ok()["id"], method.as_str());
+    assert_eq!(
+        stripe.get(&path(&customer(&stripe))).error(404)["param"],
+        "customer"
+    );
+}
