@@ -272,12 +272,7 @@ impl Quote {
             "application": null,
             "application_fee_amount": null,
             "application_fee_percent": null,
-            "automatic_tax": {
-                "enabled": automatic,
-                "liability": automatic.then(|| json!({ "type": "self" })),
-                "provider": automatic.then_some("stripe"),
-                "status": automatic.then_some("complete"),
-            },
+            "automatic_tax": render_automatic_tax(automatic),
             "collection_method":
                 self.terms.get("collection_method").cloned().unwrap_or("charge_automatically".into()),
             "computed": {
@@ -332,4 +327,13 @@ impl Quote {
             "transfer_data": null,
         })
     }
+}
+
+fn render_automatic_tax(enabled: bool) -> Value {
+    json!({
+        "enabled": enabled,
+        "liability": enabled.then(|| json!({ "type": "self" })),
+        "provider": enabled.then_some("stripe"),
+        "status": enabled.then_some("complete"),
+    })
 }
