@@ -8,6 +8,7 @@ use crate::front::errors::StripeError;
 use crate::front::router::Method;
 use crate::params::Metadata;
 use crate::payments::attempt::Attempt;
+use crate::payments::collect::CollectOutcome;
 use crate::payments::instrument::{Answer, Circumstances, Presence};
 use crate::payments::payment_intent::{CaptureMethod, Owner, PaymentIntent, PaymentStatus};
 use crate::payments::settle::{BankAnswer, NothingToAuthenticate};
@@ -385,17 +386,37 @@ impl Account {
             return;
         }
         match payment {
-            Some(PaymentStatus::Succeeded) => {
-                if let Some(mut session) = self.hosted.sessions.get_mut(id) {
-                    session.payment_status = PaidStatus::Paid;
-                }
-                self.emit_session(id, "checkout.session.async_payment_succeeded");
-            }
-            Some(PaymentStatus::RequiresPaymentMethod) => {
-                self.emit_session(id, "checkout.session.async_payment_failed");
-            }
+            Some(PaymentStatus::Succeeded) => self.paid_later(id, true),
+            Some(PaymentStatus::RequiresPaymentMethod) => self.paid_later(id, false),
             _ => {}
         }
+    }
+
+    /// The first invoice of a subscription that a session made has been settled, or its debit has
+    /// come back.
+    pub(crate) fn checkout_invoice_moved(&mut self, invoice: &str, outcome: &CollectOutcome) {
+        for id in self.hosted.sessions.ids_by_key("invoice", invoice) {
+            let waits = self
+                .session(&id)
+                .is_some_and(|session| session.payment_status == PaidStatus::Unpaid);
+            match outcome {
+                CollectOutcome::Succeeded if waits => self.paid_later(&id, true),
+                CollectOutcome::Declined { .. } if waits => self.paid_later(&id, false),
+                _ => {}
+            }
+        }
+    }
+
+    /// A complete session hears how its debit ended.
+    fn paid_later(&mut self, id: &str, paid: bool) {
+        if !paid {
+            self.emit_session(id, "checkout.session.async_payment_failed");
+            return;
+        }
+        if let Some(mut session) = self.hosted.sessions.get_mut(id) {
+            session.payment_status = PaidStatus::Paid;
+        }
+        self.emit_session(id, "checkout.session.async_payment_succeeded");
     }
 
     /// Ends an open session without success: by call, or by the clock.

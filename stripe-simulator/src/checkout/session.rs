@@ -6,6 +6,7 @@ use crate::account::Account;
 use crate::currency::Currency;
 use crate::front::list::embedded;
 use crate::params::Metadata;
+use crate::payments::payment_intent::render_configuration;
 use crate::store::{Key, Stored};
 
 /// `session.mode`.
@@ -136,6 +137,7 @@ impl Stored for CheckoutSession {
             ("customer", &self.customer),
             ("payment_intent", &self.payment_intent),
             ("subscription", &self.subscription),
+            ("invoice", &self.invoice),
             ("payment_link", &self.payment_link),
         ];
         named
@@ -276,7 +278,7 @@ impl CheckoutSession {
             "origin_context": self.shown("origin_context"),
             "payment_method_collection": or("payment_method_collection", collection.into()),
             "payment_method_configuration_details":
-                self.configuration.as_ref().map(|id| json!({ "id": id, "parent": null })),
+                render_configuration(self.configuration.as_deref()),
             "payment_method_options": or("payment_method_options", json!({
                 "card": { "request_three_d_secure": "automatic" },
             })),

@@ -18,6 +18,7 @@ impl Account {
             Some(Owner::Invoice(invoice)) => {
                 let collected = self.collected(intent);
                 payer::moved(self, &invoice, &collected);
+                self.checkout_invoice_moved(&invoice, &collected.outcome);
             }
             Some(Owner::Checkout(session)) => {
                 self.checkout_moved(&session);

@@ -151,14 +151,6 @@ impl Stored for PaymentIntent {
 
 impl PaymentIntent {
     pub(crate) fn render(&self) -> Value {
-        let automatic = self
-            .automatic_payment_methods
-            .as_ref()
-            .map(|allow_redirects| json!({ "allow_redirects": allow_redirects, "enabled": true }));
-        let configuration = self
-            .configuration
-            .as_ref()
-            .map(|id| json!({ "id": id, "parent": null }));
         let payment_details = match &self.owner {
             Owner::Invoice(invoice) => {
                 json!({ "customer_reference": null, "order_reference": invoice })
@@ -175,7 +167,8 @@ impl PaymentIntent {
             "amount_received": self.amount_received,
             "application": null,
             "application_fee_amount": null,
-            "automatic_payment_methods": automatic,
+            "automatic_payment_methods":
+                render_automatic(self.automatic_payment_methods.as_deref()),
             "canceled_at": self.canceled_at,
             "cancellation_reason": self.cancellation_reason,
             "capture_method": self.capture_method.as_str(),
@@ -195,9 +188,18 @@ impl PaymentIntent {
             "on_behalf_of": null,
             "payment_details": payment_details,
             "payment_method": self.payment_method,
-            "payment_method_configuration_details": configuration,
-            "payment_method_options":
-                render_method_options(&self.payment_method_types, &self.payment_method_options),
+            "payment_method_configuration_details":
+                render_configuration(self.configuration.as_deref()),
+            "payment_method_options": render_method_options(
+                &self.payment_method_types,
+                &self.payment_method_options,
+                &json!({
+                    "installments": null,
+                    "mandate_options": null,
+                    "network": null,
+                    "request_three_d_secure": "automatic",
+                }),
+            ),
             "payment_method_types": self.payment_method_types,
             "processing": null,
             "receipt_email": self.receipt_email,
@@ -281,17 +283,26 @@ pub(crate) fn render_authentication(url: &str, return_url: Option<&str>, id: &st
     }
 }
 
-/// `payment_method_options` per method type, with Stripe's defaults under what was given.
-fn render_method_options(types: &[String], given: &Value) -> Value {
+/// `automatic_payment_methods`, by its `allow_redirects`.
+pub(super) fn render_automatic(allow_redirects: Option<&str>) -> Value {
+    allow_redirects.map_or(
+        Value::Null,
+        |allow_redirects| json!({ "allow_redirects": allow_redirects, "enabled": true }),
+    )
+}
+
+/// `payment_method_configuration_details`.
+pub(crate) fn render_configuration(id: Option<&str>) -> Value {
+    id.map_or(Value::Null, |id| json!({ "id": id, "parent": null }))
+}
+
+/// `payment_method_options` per method type, with Stripe's defaults under what was given; those of
+/// cards differ between the kinds of intents.
+pub(super) fn render_method_options(types: &[String], given: &Value, cards: &Value) -> Value {
     let mut options = serde_json::Map::new();
     for kind in types {
         let mut fields = match kind.as_str() {
-            "card" => json!({
-                "installments": null,
-                "mandate_options": null,
-                "network": null,
-                "request_three_d_secure": "automatic",
-            }),
+            "card" => cards.clone(),
             "us_bank_account" => json!({ "verification_method": "automatic" }),
             "sepa_debit" | "customer_balance" => json!({}),
             _ => continue,

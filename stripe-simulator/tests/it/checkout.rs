@@ -539,3 +539,58 @@ fn the_portal_cancels_and_renews() {
             .contains("No such subscription")
     );
 }
+
+#[test]
+fn a_debit_pays_for_a_subscription_later() {
+    let stripe = Stripe::start();
+    let session = subscribe(&stripe, &[]);
+    let path = format!(
+        "/_simulator/checkout/{}/complete?payment_method=pm_usBankAccount_success",
+        text(&session, "id")
+    );
+    assert_eq!(stripe.post(&path, &[]).ok()["step"], "complete");
+    assert_eq!(retrieve(&stripe, &session)["payment_status"], "unpaid");
+    let json = [("content-type", "application/json")];
+    stripe
+        .send_raw(
+            "POST",
+            "/_simulator/clock",
+            br#"{"advance_seconds": 15}"#,
+            &json,
+        )
+        .ok();
+    let done = retrieve(&stripe, &session);
+    assert_eq!(done["payment_status"], "paid");
+    assert_eq!(
+        last_event(&stripe),
+        "checkout.session.async_payment_succeeded"
+    );
+    let path = format!("/v1/subscriptions/{}", text(&done, "subscription"));
+    assert_eq!(stripe.get(&path).ok()["status"], "active");
+}
+
+#[test]
+fn a_portal_flow_leads_where_it_is_told() {
+    let stripe = Stripe::start();
+    let customer = stripe.post("/v1/customers", &[]).id();
+    let form = [
+        ("customer", customer.as_str()),
+        ("flow_data[type]", "payment_method_update"),
+        ("flow_data[after_completion][type]", "redirect"),
+        (
+            "flow_data[after_completion][redirect][return_url]",
+            "https://shop.example/saved",
+        ),
+    ];
+    let session = stripe.post("/v1/billing_portal/sessions", &form).ok();
+    assert_eq!(session["flow"]["type"], "payment_method_update");
+    let form = [
+        ("action", "payment_method"),
+        ("payment_method", "pm_card_visa"),
+    ];
+    let done = browse(&stripe, "POST", text(&session, "url"), &form);
+    assert_eq!(
+        done.header("location").unwrap(),
+        "https://shop.example/saved"
+    );
+}
