@@ -32,6 +32,7 @@ pub(crate) static RESOURCES: &[&Resource] = &[
     &resources::customer_balance_transactions::RESOURCE,
     &resources::customer_discounts::RESOURCE,
     &resources::customers::RESOURCE,
+    &resources::credit_balances::RESOURCE,
     &resources::subscription_schedules::RESOURCE,
     &resources::meters::RESOURCE,
     &resources::meter_events::RESOURCE,

@@ -401,6 +401,7 @@ pub(crate) fn settle(account: &mut Account, id: &str, out_of_band: bool) {
     if !open {
         return;
     }
+    let before = account.render_invoice(id).unwrap_or_default();
     account.change_invoice(id, |own| {
         let remaining = own.amount_remaining();
         own.status = InvoiceStatus::Paid;
@@ -414,6 +415,10 @@ pub(crate) fn settle(account: &mut Account, id: &str, out_of_band: bool) {
         }
     });
     close_payments(account, id, out_of_band);
+    if let Some(after) = account.render_invoice(id) {
+        account.emit_updated("invoice.updated", &before, &after);
+    }
+    collect::set_delinquent(account, id, false);
     account.emit_invoice(id, "invoice.paid");
     account.emit_invoice(id, "invoice.payment_succeeded");
     lifecycle::invoice_paid(account, id);
@@ -466,6 +471,7 @@ fn give_balance_back(account: &mut Account, id: &str) {
     let Some(invoice) = account.billing.invoices.get(id).cloned() else {
         return;
     };
+    usage::give_credits_back(account, &invoice);
     let applied = invoice.ending_balance.unwrap_or(invoice.starting_balance);
     let change = invoice.starting_balance.saturating_sub(applied);
     if change != 0 {

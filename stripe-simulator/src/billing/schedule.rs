@@ -284,11 +284,11 @@ fn redeem(account: &mut Account, own: &Subscription, phase: &Phase) -> Vec<Strin
     for (kind, id) in &phase.discounts {
         let by_code = *kind == "promotion_code";
         let facts = if by_code {
-            super::catalog::promotion_code(account, id)
+            account.promotion_codes.get(id)
         } else {
             None
         };
-        let coupon = facts.map_or_else(|| id.clone(), |code| code.coupon);
+        let coupon = facts.map_or_else(|| id.clone(), |code| code.coupon.clone());
         let code = by_code.then_some(id.as_str());
         // A coupon that has expired since the schedule was made simply does not apply.
         let made = discounts::redeem(

@@ -142,6 +142,7 @@ fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         test_clock,
     };
     let id = grant.id.clone();
+    super::credit_balances::granted(account, &grant);
     account.billing.credit_grants.insert(grant);
     let body = account.render(&id).unwrap_or_default();
     account.emit("billing.credit_grant.created", &body);

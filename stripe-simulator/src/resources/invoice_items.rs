@@ -192,7 +192,7 @@ fn check_draft(account: &Account, id: &str, customer: &str) -> Result<(), Stripe
 }
 
 /// Puts the items of a draft on it anew and reckons its sums.
-fn relist(account: &mut Account, id: &str) {
+pub(crate) fn relist(account: &mut Account, id: &str) {
     let Some(mut invoice) = account.billing.invoices.get(id).cloned() else {
         return;
     };
@@ -258,9 +258,29 @@ fn check_editable(account: &Account, own: &InvoiceItem) -> Result<(), StripeErro
 }
 
 fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
-    let mut own = of_path(ctx)?;
+    let own = of_path(ctx)?;
     check_editable(ctx.account, &own)?;
     let account = &mut *ctx.account;
+    apply(account, &own.id, params)?;
+    if let Some(invoice) = own.invoice {
+        relist(account, &invoice);
+    }
+    // Stripe has no event for the update of an item; that of its invoice tells of it.
+    Ok(account.render(&own.id).unwrap_or_default().into())
+}
+
+/// Changes an item as the parameters of an update say.
+///
+/// # Errors
+/// Those of an unknown price or tax rate; nothing has changed then.
+pub(crate) fn apply(
+    account: &mut Account,
+    id: &str,
+    params: Params<'_>,
+) -> Result<(), StripeError> {
+    let Some(mut own) = account.billing.invoice_items.get(id).cloned() else {
+        return Ok(());
+    };
     let priced = params.is_given("pricing") || params.is_given("price_data");
     if priced || params.is_given("unit_amount_decimal") || params.is_given("quantity") {
         let same = own.price.as_ref().map(|price| price.price.clone());
@@ -268,13 +288,15 @@ fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         let given = read_price(account, params, "")?.or(same);
         let price = given.and_then(|id| account.prices.get(&id)).cloned();
         let unit = params.decimal("unit_amount_decimal");
-        own.amount = match (&price, unit) {
-            (_, Some(unit)) => unit.times(quantity).round(),
-            (Some(price), None) => lines::pricing(price, own.currency).amount(quantity),
-            (None, None) => Decimal::from_int(own.amount)
-                .fraction(quantity, own.quantity.max(1))
-                .round(),
-        };
+        match (&price, unit) {
+            (_, Some(unit)) => own.amount = unit.times(quantity).round(),
+            (Some(price), None) => own.set_price(price, quantity),
+            (None, None) => {
+                own.amount = Decimal::from_int(own.amount)
+                    .fraction(quantity, own.quantity.max(1))
+                    .round();
+            }
+        }
         own.quantity = quantity;
     }
     own.amount = params.integer("amount").unwrap_or(own.amount);
@@ -288,13 +310,8 @@ fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         own.period.start = period.integer("start").unwrap_or(own.period.start);
         own.period.end = period.integer("end").unwrap_or(own.period.end);
     }
-    let (id, invoice) = (own.id.clone(), own.invoice.clone());
     account.billing.invoice_items.insert(own);
-    if let Some(invoice) = invoice {
-        relist(account, &invoice);
-    }
-    let after = account.render(&id).unwrap_or_default();
-    Ok(after.into())
+    Ok(())
 }
 
 fn delete(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {

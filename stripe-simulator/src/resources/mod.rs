@@ -5,6 +5,7 @@ pub(crate) mod billing_details;
 pub(crate) mod charges;
 pub(crate) mod checkout_sessions;
 pub(crate) mod coupons;
+pub(crate) mod credit_balances;
 pub(crate) mod credit_grants;
 pub(crate) mod credit_notes;
 pub(crate) mod customer_balance_transactions;

@@ -176,6 +176,18 @@ fn read_options(params: Params<'_>) -> Result<BTreeMap<Currency, i64>, StripeErr
     Ok(options)
 }
 
+/// The promotion code that a parameter names.
+pub(crate) fn named<'a>(
+    account: &'a Account,
+    id: &str,
+    param: &str,
+) -> Result<&'a PromotionCode, StripeError> {
+    account
+        .promotion_codes
+        .get(id)
+        .ok_or_else(|| StripeError::no_such_in("promotion code", id, param))
+}
+
 fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     let account = &mut *ctx.account;
     let promotion = params.child("promotion");

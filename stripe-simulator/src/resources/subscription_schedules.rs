@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{customers, prices, products, subscriptions};
+use super::{coupons, customers, prices, products, promotion_codes, subscriptions};
 use crate::account::Account;
 use crate::billing::cancel::{self, CancelNow};
 use crate::billing::model::{
@@ -320,18 +320,10 @@ fn read_phase(
     for (index, discount) in entry.children("discounts").into_iter().enumerate() {
         let param = |name: &str| format!("{prefix}[discounts][{index}][{name}]");
         if let Some(code) = discount.text("promotion_code") {
-            if catalog::promotion_code(account, code).is_none() {
-                return Err(StripeError::no_such_in(
-                    "promotion code",
-                    code,
-                    &param("promotion_code"),
-                ));
-            }
+            promotion_codes::named(account, code, &param("promotion_code"))?;
             discounts.push(("promotion_code", code.to_owned()));
         } else if let Some(coupon) = discount.text("coupon") {
-            if catalog::coupon(account, coupon).is_none() {
-                return Err(StripeError::no_such_in("coupon", coupon, &param("coupon")));
-            }
+            coupons::named(account, coupon, &param("coupon"))?;
             discounts.push(("coupon", coupon.to_owned()));
         }
     }

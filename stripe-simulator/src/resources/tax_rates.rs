@@ -97,6 +97,18 @@ impl TaxRate {
     }
 }
 
+/// The tax rate that a parameter names.
+pub(crate) fn named<'a>(
+    account: &'a Account,
+    id: &str,
+    param: &str,
+) -> Result<&'a TaxRate, StripeError> {
+    account
+        .tax_rates
+        .get(id)
+        .ok_or_else(|| StripeError::no_such_in("tax rate", id, param))
+}
+
 fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     let account = &mut *ctx.account;
     let percentage = params.decimal("percentage").unwrap_or_default();

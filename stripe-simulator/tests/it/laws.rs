@@ -181,7 +181,7 @@ impl Life {
                 self.on_live(&[("cancel_at_period_end", if *undo { "false" } else { "true" })]);
             }
             Step::Pause { on: true } => {
-                self.on_live(&[("pause_collection[behavior]", "keep_as_draft")])
+                self.on_live(&[("pause_collection[behavior]", "keep_as_draft")]);
             }
             Step::Pause { on: false } => self.on_live(&[("pause_collection", "")]),
         }

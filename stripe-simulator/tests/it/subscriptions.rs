@@ -57,6 +57,7 @@ fn events_come_in_order() {
             "charge.succeeded",
             "payment_intent.succeeded",
             "invoice_payment.paid",
+            "invoice.updated",
             "invoice.paid",
             "invoice.payment_succeeded",
             "customer.subscription.updated",
@@ -65,12 +66,13 @@ fn events_come_in_order() {
     shop.advance_to(32 * DAY);
     let renewed = shop.events_of(&["customer.subscription", "invoice."]);
     assert_eq!(
-        renewed[6..],
+        renewed[7..],
         [
             "invoice.upcoming",
             "invoice.created",
             "customer.subscription.updated",
             "invoice.finalized",
+            "invoice.updated",
             "invoice.paid",
             "invoice.payment_succeeded",
         ]
@@ -201,6 +203,8 @@ fn dunning_retries_and_then_cancels() {
     assert_eq!(now["status"], "past_due");
     let invoice = shop.invoice(&now["latest_invoice"]);
     assert_eq!(invoice["attempt_count"], 1);
+    let customer = format!("/v1/customers/{}", shop.customer);
+    assert_eq!(shop.stripe.get(&customer).ok()["delinquent"], true);
     assert_eq!(
         invoice["next_payment_attempt"],
         START + renewal + 3600 + 3 * DAY

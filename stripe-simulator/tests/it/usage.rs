@@ -133,6 +133,21 @@ fn billing_credits_pay_metered_lines_first() {
         "credit_balance_transaction"
     );
     shop.advance_to(59 * DAY + 3600);
+    let path = format!(
+        "/v1/billing/credit_balance_transactions?customer={}",
+        shop.customer
+    );
+    let moved = shop.stripe.get(&path).ok();
+    let moved = moved["data"].as_array().unwrap();
+    let kinds: Vec<&Value> = moved.iter().map(|own| &own["type"]).collect();
+    assert_eq!(kinds, [&json!("debit"), &json!("credit")]);
+    let path = format!(
+        "/v1/billing/credit_balance_summary?customer={}&filter[type]=applicability_scope&filter[applicability_scope][price_type]=metered",
+        shop.customer
+    );
+    let summary = shop.stripe.get(&path).ok();
+    let balance = &summary["balances"][0]["available_balance"];
+    assert_eq!(balance["monetary"]["value"], 0);
     assert_eq!(
         shop.invoices()[0]["total"],
         1000,

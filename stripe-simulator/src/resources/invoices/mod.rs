@@ -1,6 +1,7 @@
 //! Invoices: <https://docs.stripe.com/api/invoices>.
 
 mod edit;
+mod lines;
 mod preview;
 
 use serde_json::{Value, json};
@@ -43,7 +44,23 @@ pub(crate) static RESOURCE: Resource = Resource {
             "invoice",
             preview::create_preview,
         ),
-        Route::get("/v1/invoices/{invoice}/lines", "invoice", lines),
+        Route::get("/v1/invoices/{invoice}/lines", "invoice", lines::list_all),
+        Route::post("/v1/invoices/{invoice}/add_lines", "invoice", lines::add),
+        Route::post(
+            "/v1/invoices/{invoice}/update_lines",
+            "invoice",
+            lines::update_all,
+        ),
+        Route::post(
+            "/v1/invoices/{invoice}/remove_lines",
+            "invoice",
+            lines::remove,
+        ),
+        Route::post(
+            "/v1/invoices/{invoice}/lines/{line_item_id}",
+            "invoice",
+            lines::update_one,
+        ),
     ],
     find: |account, id| account.render_invoice(id),
     all: |account| {
@@ -346,33 +363,6 @@ fn send(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
     }
     ctx.account.emit_invoice(&own.id, "invoice.sent");
     Ok(answer(ctx, &own.id))
-}
-
-fn lines(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
-    let own = of_path(ctx)?;
-    let limit = list::limit(params)?;
-    let start = match params.text("starting_after") {
-        Some(cursor) => own
-            .lines
-            .iter()
-            .position(|line| line.id == cursor)
-            .map(|at| at + 1),
-        None => Some(0),
-    };
-    let start = start.ok_or_else(|| {
-        let cursor = params.text("starting_after").unwrap_or_default();
-        StripeError::no_such_in("line item", cursor, "starting_after")
-    })?;
-    let rest = own.lines.iter().skip(start);
-    let has_more = own.lines.len() > start + limit;
-    let data: Vec<Value> = rest
-        .take(limit)
-        .map(|line| render::line(line, &own))
-        .collect();
-    Ok(
-        json!({ "object": "list", "data": data, "has_more": has_more, "url": ctx.request.path })
-            .into(),
-    )
 }
 
 fn list_all(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {

@@ -56,6 +56,16 @@ pub(crate) static RESOURCE: Resource = Resource {
             "subscription",
             pause,
         ),
+        Route::delete(
+            "/v1/subscriptions/{subscription_exposed_id}/discount",
+            "subscription",
+            delete_discount,
+        ),
+        Route::post(
+            "/v1/subscriptions/{subscription}/migrate",
+            "subscription",
+            migrate,
+        ),
     ],
     find: |account, id| account.render_subscription(id),
     all: |account| {
@@ -287,6 +297,33 @@ fn pause(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         .is_some_and(|word| word != "none");
     let invoice = params.text("invoicing_behavior") == Some("invoice");
     change::pause(ctx.account, &own.id, credit, invoice);
+    Ok(answer(ctx, &own.id))
+}
+
+/// Removes the discounts of a subscription.
+fn delete_discount(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
+    let own = of_path(ctx, "subscription_exposed_id")?;
+    let Some(id) = own.discounts.last().cloned() else {
+        return Err(StripeError::no_such("discount", &own.id, "id").code("resource_missing"));
+    };
+    let account = &mut *ctx.account;
+    let mut body = account.render(&id).unwrap_or_default();
+    account.update_subscription(&own.id, |own| own.discounts.clear());
+    account.emit("customer.discount.deleted", &body);
+    render::extend(&mut body, json!({ "deleted": true }));
+    Ok(body.into())
+}
+
+/// Moves a subscription to the flexible billing mode; there is no way back.
+fn migrate(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
+    let own = of_path(ctx, "subscription")?;
+    if own.flexible {
+        return Err(StripeError::invalid(
+            "The subscription is already in the flexible billing mode.",
+        ));
+    }
+    ctx.account
+        .update_subscription(&own.id, |own| own.flexible = true);
     Ok(answer(ctx, &own.id))
 }
 

@@ -17,6 +17,7 @@ use crate::front::errors::StripeError;
 use crate::params::{Params, Patch};
 use crate::resources::prices::{self, Price};
 use crate::resources::products;
+use crate::resources::tax_rates;
 
 /// What an update asks for.
 #[derive(Debug)]
@@ -245,14 +246,8 @@ pub(crate) fn tax_rates(
 ) -> Result<Vec<String>, StripeError> {
     let mut rates = Vec::new();
     for (index, id) in params.texts(name).into_iter().enumerate() {
-        if crate::billing::catalog::tax_rate(account, id).is_none() {
-            return Err(StripeError::no_such_in(
-                "tax rate",
-                id,
-                &format!("{param}[{index}]"),
-            ));
-        }
-        rates.push(id.to_owned());
+        let rate = tax_rates::named(account, id, &format!("{param}[{index}]"))?;
+        rates.push(rate.id.clone());
     }
     Ok(rates)
 }
