@@ -10,7 +10,8 @@ use super::idempotency::{self, Bound};
 use super::legacy::{self, Legacy};
 use super::router::{self, Answer, Ctx, Method, Request, Route};
 use super::{
-    HttpRequest, HttpResponse, api_version, auth, contract, expand, rate_limit, read_form,
+    HttpRequest, HttpResponse, api_version, auth, contract, expand, expandable, rate_limit,
+    read_form,
 };
 use crate::account::Account;
 use crate::events::RequestStamp;
@@ -120,6 +121,7 @@ fn serve(
     } else {
         contract::check(route.method.name(), route.path, form)?
     };
+    expandable::check(route, &Params::new(&params).texts("expand"))?;
     log.params = Value::Object(without_numbers(&params));
     let work = Work {
         world,

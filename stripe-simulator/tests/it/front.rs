@@ -166,6 +166,19 @@ fn fields_are_expanded() {
     );
     let list = stripe.get("/v1/prices?expand[]=data.product").ok();
     assert_eq!(list["data"][0]["product"]["name"], "Gold");
+    let error = stripe.get("/v1/prices?expand[]=product").error(400);
+    assert_eq!(
+        error["message"],
+        "This property cannot be expanded (product). You may want to try expanding 'data.product' instead."
+    );
+    // A refused path leaves no trace.
+    stripe
+        .post("/v1/customers", &[("expand[]", "nothing")])
+        .error(400);
+    assert_eq!(
+        stripe.get("/v1/customers").ok()["data"],
+        serde_json::json!([])
+    );
     let error = stripe.get("/v1/prices?expand[]=data.nothing").error(400);
     assert_eq!(
         error["message"],
