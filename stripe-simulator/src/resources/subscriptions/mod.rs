@@ -1,5 +1,6 @@
 //! Subscriptions: <https://docs.stripe.com/api/subscriptions>.
 
+mod items;
 mod read;
 
 use serde_json::{Value, json};
@@ -22,8 +23,9 @@ use crate::params::{Metadata, Params};
 use crate::registry::Resource;
 use crate::resources::customers;
 
+pub(crate) use items::{read_item, read_price, tax_rates};
 use read::apply_update;
-pub(crate) use read::{Asked, apply_preview, new_subscription, read_item, read_price, tax_rates};
+pub(crate) use read::{Asked, apply_preview, new_subscription};
 
 pub(crate) static RESOURCE: Resource = Resource {
     object: "subscription",
@@ -109,7 +111,7 @@ fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         .param("payment_behavior"));
     }
     let own = new_subscription(ctx.account, params, &customer)?;
-    let extra = read::extra_items(ctx.account, &own, &params.children("add_invoice_items"))?;
+    let extra = items::extra_items(ctx.account, &own, &params.children("add_invoice_items"))?;
     let how = Beginning {
         proration: ProrationBehavior::parse(params.text("proration_behavior")),
         payment,
@@ -129,7 +131,7 @@ pub(crate) fn of_quote(
     customer: &str,
 ) -> Result<String, StripeError> {
     let own = new_subscription(ctx.account, params, customer)?;
-    let extra = read::extra_items(ctx.account, &own, &params.children("add_invoice_items"))?;
+    let extra = items::extra_items(ctx.account, &own, &params.children("add_invoice_items"))?;
     let how = Beginning {
         proration: ProrationBehavior::default(),
         payment: PaymentBehavior::parse(None),
