@@ -196,6 +196,8 @@ const IBAN_ENDINGS: &[(&str, BankBehaviour)] = &[
 
 /// Test IBANs that do not simply succeed.
 const IBANS: &[(&str, BankBehaviour)] = &[
+    // From the CLI's script for `checkout.session.async_payment_failed`.
+    ("IT60X0542811101000000123456", SEPA_FAILED),
     ("AT321904300235473204", DELAYED_SUCCESS),
     ("AT861904300235473202", SEPA_FAILED),
     ("AT051904300235473205", DELAYED_FAILURE),

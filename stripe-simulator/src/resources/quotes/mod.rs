@@ -217,10 +217,10 @@ fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         customers::named(ctx.account, customer, "customer")?;
     }
     apply(ctx, &mut quote, params)?;
-    let id = quote.id.clone();
+    // Stripe has no event for a changed draft.
+    let body = quote.render(ctx.account);
     ctx.account.quotes.insert(quote);
-    // Stripe has no event for the update of a quote.
-    Ok(ctx.account.render(&id).unwrap_or_default().into())
+    Ok(body.into())
 }
 
 fn finalize(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
