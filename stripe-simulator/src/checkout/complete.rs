@@ -219,9 +219,6 @@ impl Account {
                 }
                 Step::Authenticate(id.to_owned())
             }
-            Answer::FundsNeeded => {
-                Step::Refused("This payment method cannot pay for a subscription.".to_owned())
-            }
             Answer::Approved | Answer::Pending(_) => self.subscribe(&session, method),
         }
     }

@@ -337,7 +337,6 @@ impl Account {
                 format!("Bank account ending in {}", bank.last4)
             }
             Some(Instrument::SepaDebit(bank)) => format!("IBAN ending in {}", bank.last4),
-            Some(Instrument::CustomerBalance) => "Cash balance".to_owned(),
             None => "None yet".to_owned(),
         }
     }

@@ -59,7 +59,6 @@ impl Account {
             Answer::Pending(behaviour) => {
                 self.start_debit(&intent, &method, behaviour.pace, behaviour.settlement)
             }
-            Answer::FundsNeeded => self.await_funds(&intent),
         }
     }
 
@@ -232,7 +231,7 @@ impl Account {
         let rendered = self.change_payment_intent(&intent.id, |intent| {
             intent.status = PaymentStatus::RequiresAction;
             intent.last_payment_error = None;
-            intent.next_action = Some(NextAction::Authenticate { return_url });
+            intent.next_action = Some(NextAction { return_url });
         });
         self.emit("payment_intent.requires_action", &rendered);
         PaymentStatus::RequiresAction
@@ -277,16 +276,6 @@ impl Account {
             self.schedule(at, "payment_intent.settle", Self::settle_debit, &intent.id);
         }
         PaymentStatus::Processing
-    }
-
-    fn await_funds(&mut self, intent: &PaymentIntent) -> PaymentStatus {
-        let rendered = self.change_payment_intent(&intent.id, |intent| {
-            let amount_remaining = intent.amount.saturating_sub(intent.amount_received);
-            intent.status = PaymentStatus::RequiresAction;
-            intent.next_action = Some(NextAction::BankTransfer { amount_remaining });
-        });
-        self.emit("payment_intent.requires_action", &rendered);
-        PaymentStatus::RequiresAction
     }
 
     /// The bank knows the method now; it is saved with the customer when that was asked for, and

@@ -74,13 +74,11 @@ pub(crate) enum Owner {
     Checkout(String),
 }
 
-/// What the customer has to do next.
+/// The customer has to pass 3-D Secure.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum NextAction {
-    /// 3-D Secure: through `return_url` by redirect, without one by Stripe.js.
-    Authenticate { return_url: Option<String> },
-    /// A bank transfer of the amount that is missing.
-    BankTransfer { amount_remaining: i64 },
+pub(crate) struct NextAction {
+    /// By redirect, and back to here; without it, by Stripe.js.
+    pub(crate) return_url: Option<String>,
 }
 
 /// A payment intent.
@@ -216,30 +214,10 @@ impl PaymentIntent {
     }
 
     fn render_next_action(&self) -> Value {
-        match &self.next_action {
-            None => Value::Null,
-            Some(NextAction::Authenticate { return_url }) => {
-                render_authentication(&self.authentication_url, return_url.as_deref(), &self.id)
-            }
-            Some(NextAction::BankTransfer { amount_remaining }) => json!({
-                "type": "display_bank_transfer_instructions",
-                "display_bank_transfer_instructions": {
-                    "amount_remaining": amount_remaining,
-                    "currency": self.currency.code(),
-                    "financial_addresses": [],
-                    "hosted_instructions_url": null,
-                    "reference": self.id,
-                    "type": self.bank_transfer_type(),
-                },
-            }),
-        }
-    }
-
-    fn bank_transfer_type(&self) -> &str {
-        self.payment_method_options
-            .pointer("/customer_balance/bank_transfer/type")
-            .and_then(Value::as_str)
-            .unwrap_or("us_bank_transfer")
+        self.next_action.as_ref().map_or(Value::Null, |action| {
+            let return_url = action.return_url.as_deref();
+            render_authentication(&self.authentication_url, return_url, &self.id)
+        })
     }
 
     /// `payment_method_options[card][request_three_d_secure]` asks for 3-D Secure.
@@ -304,7 +282,7 @@ pub(super) fn render_method_options(types: &[String], given: &Value, cards: &Val
         let mut fields = match kind.as_str() {
             "card" => cards.clone(),
             "us_bank_account" => json!({ "verification_method": "automatic" }),
-            "sepa_debit" | "customer_balance" => json!({}),
+            "sepa_debit" => json!({}),
             _ => continue,
         };
         if let (Some(fields), Some(given)) = (

@@ -87,7 +87,6 @@ impl PaymentMethod {
                 "generated_from": { "charge": null, "setup_attempt": null },
                 "last4": account.last4,
             }),
-            Instrument::CustomerBalance => json!({}),
         };
         if let Some(map) = object.as_object_mut() {
             map.insert(self.instrument.type_name().to_owned(), details);
@@ -148,7 +147,6 @@ impl PaymentMethod {
                 "routing_number": account.routing_number,
             }),
             Instrument::SepaDebit(account) => self.render_sepa_for_charge(account),
-            Instrument::CustomerBalance => json!({}),
         };
         json!({ "type": kind, kind: details })
     }

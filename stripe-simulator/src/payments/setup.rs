@@ -56,7 +56,7 @@ impl Account {
                 self.emit("setup_intent.requires_action", &rendered);
                 SetupStatus::RequiresAction
             }
-            Answer::Approved | Answer::Pending(_) | Answer::FundsNeeded => {
+            Answer::Approved | Answer::Pending(_) => {
                 let attempt =
                     self.record_setup_attempt(&intent, &method, authenticated, "succeeded", None);
                 self.complete_setup(&intent, &method, attempt);
