@@ -420,7 +420,10 @@ pub(crate) fn settle(account: &mut Account, id: &str, out_of_band: bool) {
     }
     collect::set_delinquent(account, id, false);
     account.emit_invoice(id, "invoice.paid");
-    account.emit_invoice(id, "invoice.payment_succeeded");
+    // Stripe: `invoice.paid` also tells of payments out of band, the other of attempts alone.
+    if !out_of_band {
+        account.emit_invoice(id, "invoice.payment_succeeded");
+    }
     lifecycle::invoice_paid(account, id);
 }
 

@@ -324,6 +324,9 @@ impl Stored for Subscription {
             ("status", self.status.as_str().to_owned()),
         ];
         keys.extend(self.items.iter().map(|item| ("item", item.id.clone())));
+        if let Some(intent) = &self.pending_setup_intent {
+            keys.push(("setup_intent", intent.clone()));
+        }
         if let Some(clock) = &self.test_clock {
             keys.push(("test_clock", clock.clone()));
         }

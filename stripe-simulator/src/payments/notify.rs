@@ -36,5 +36,6 @@ impl Account {
         if let Some(session) = session {
             self.checkout_moved(&session);
         }
+        crate::billing::payer::setup_moved(self, intent);
     }
 }

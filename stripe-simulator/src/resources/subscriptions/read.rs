@@ -15,6 +15,7 @@ use crate::currency::Currency;
 use crate::engine::period::{AnchorConfig, next_on};
 use crate::front::errors::StripeError;
 use crate::params::{Params, Patch};
+use crate::resources::customers;
 
 /// What an update asks for.
 #[derive(Debug)]
@@ -42,6 +43,7 @@ pub(crate) fn new_subscription(
     }
     own.items = read_items(account, &wanted, "items", None)?;
     own.currency = currency_of(account, &own, params)?;
+    customers::check_currency(account, customer, own.currency)?;
     common(account, &mut own, params)?;
     own.metadata = params.metadata();
     read_trial(account, &mut own, params)?;
