@@ -26,14 +26,15 @@ pub(crate) enum Step {
 }
 
 impl Account {
-    /// The customer pays, subscribes or saves with this payment method.
+    /// The customer pays, subscribes or saves with this payment method; without one where the
+    /// session needs none.
     ///
     /// # Errors
-    /// 400 for a session that is not open.
+    /// 400 for a session that is not open, or that needs a method.
     pub(crate) fn submit_checkout(
         &mut self,
         id: &str,
-        method: &str,
+        method: Option<&str>,
         payer: Payer,
     ) -> Result<Step, StripeError> {
         let Some(mut session) = self.hosted.sessions.get_mut(id) else {
@@ -45,12 +46,20 @@ impl Account {
                 session.status.as_str()
             )));
         }
+        if method.is_none() && !session.needs_no_method() {
+            return Err(StripeError::missing_param("payment_method"));
+        }
         session.payer = payer;
         let (mode, customer) = (session.mode, session.customer.clone());
         drop(session);
         if let Some(customer) = customer {
             self.act_for(&customer);
         }
+        let Some(method) = method else {
+            return Ok(self
+                .session(id)
+                .map_or_else(gone, |own| self.subscribe(&own, None)));
+        };
         Ok(match mode {
             Mode::Setup => self.submit_setup(id, method),
             Mode::Payment => self.submit_payment(id, method),
@@ -219,7 +228,7 @@ impl Account {
                 }
                 Step::Authenticate(id.to_owned())
             }
-            Answer::Approved | Answer::Pending(_) => self.subscribe(&session, method),
+            Answer::Approved | Answer::Pending(_) => self.subscribe(&session, Some(method)),
         }
     }
 
@@ -246,7 +255,7 @@ impl Account {
                 if let Some(mut method) = self.payments.payment_methods.get_mut(&method) {
                     method.authenticated_once = true;
                 }
-                self.subscribe(&session, &method)
+                self.subscribe(&session, Some(&method))
             }
         };
         if let (Step::Refused(message), Some(mut session)) =
@@ -257,15 +266,17 @@ impl Account {
         Ok(())
     }
 
-    fn subscribe(&mut self, session: &CheckoutSession, method: &str) -> Step {
+    fn subscribe(&mut self, session: &CheckoutSession, method: Option<&str>) -> Step {
         let customer = match self.customer_of(session) {
             Some(customer) => customer,
             None => self.make_customer(&session.id),
         };
         self.act_for(&customer);
-        self.attach_verified(method, &customer);
-        if let Some(mut method) = self.payments.payment_methods.get_mut(method) {
-            method.set_up = true;
+        if let Some(method) = method {
+            self.attach_verified(method, &customer);
+            if let Some(mut method) = self.payments.payment_methods.get_mut(method) {
+                method.set_up = true;
+            }
         }
         let params = subscription_params(session, &customer, method);
         let made = self.call(Method::Post, "/v1/subscriptions", &params);
@@ -445,7 +456,7 @@ fn gone() -> Step {
 fn subscription_params(
     session: &CheckoutSession,
     customer: &str,
-    method: &str,
+    method: Option<&str>,
 ) -> Map<String, Value> {
     let mut params = session.given_map("subscription_data");
     let (recurring, once): (Vec<_>, Vec<_>) = session.lines.iter().partition(|line| line.recurring);
@@ -457,7 +468,9 @@ fn subscription_params(
         lines.into_iter().map(item).collect()
     };
     params.insert("customer".to_owned(), customer.into());
-    params.insert("default_payment_method".to_owned(), method.into());
+    if let Some(method) = method {
+        params.insert("default_payment_method".to_owned(), method.into());
+    }
     params.insert("items".to_owned(), items(recurring));
     if !once.is_empty() {
         params.insert("add_invoice_items".to_owned(), items(once));

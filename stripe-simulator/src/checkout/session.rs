@@ -157,6 +157,14 @@ impl CheckoutSession {
         })
     }
 
+    /// Whether it can be completed without a payment method: nothing is due, and the caller asked
+    /// for one only `if_required`.
+    pub(crate) fn needs_no_method(&self) -> bool {
+        self.mode == Mode::Subscription
+            && self.total() == Some(0)
+            && self.given_text("payment_method_collection") == Some("if_required")
+    }
+
     pub(crate) fn is_hosted(&self) -> bool {
         self.ui_mode == "hosted_page"
     }
@@ -252,10 +260,10 @@ impl CheckoutSession {
             Mode::Subscription => Value::Null,
             _ => or("customer_creation", "if_required".into()),
         };
-        let collection = if self.mode == Mode::Setup {
-            "always"
-        } else {
+        let collection = if self.mode == Mode::Payment {
             "if_required"
+        } else {
+            "always"
         };
         json!({
             "allow_promotion_codes": self.shown("allow_promotion_codes"),

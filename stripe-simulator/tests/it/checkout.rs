@@ -594,3 +594,34 @@ fn a_portal_flow_leads_where_it_is_told() {
         "https://shop.example/saved"
     );
 }
+
+#[test]
+fn a_trial_may_start_without_a_method() {
+    let stripe = Stripe::start();
+    let trial = ("subscription_data[trial_period_days]", "14");
+    let strict = subscribe(&stripe, &[trial]);
+    assert_eq!(strict["payment_method_collection"], "always");
+    let form = [("payment_method", "none"), ("email", "jenny@example.com")];
+    let refused = browse(&stripe, "POST", text(&strict, "url"), &form);
+    assert!(refused.text.contains("payment_method"), "{}", refused.text);
+
+    let session = subscribe(
+        &stripe,
+        &[trial, ("payment_method_collection", "if_required")],
+    );
+    let page = browse(&stripe, "GET", text(&session, "url"), &[]);
+    assert!(
+        page.text.contains("Start without a payment method"),
+        "{}",
+        page.text
+    );
+    assert_eq!(
+        browse(&stripe, "POST", text(&session, "url"), &form).status,
+        303
+    );
+    let done = retrieve(&stripe, &session);
+    let path = format!("/v1/subscriptions/{}", text(&done, "subscription"));
+    let subscription = stripe.get(&path).ok();
+    assert_eq!(subscription["status"], "trialing");
+    assert!(subscription["default_payment_method"].is_null());
+}
