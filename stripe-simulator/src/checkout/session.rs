@@ -233,6 +233,7 @@ impl CheckoutSession {
             "expires_at": self.expires_at,
             "invoice": self.invoice,
             "livemode": self.livemode,
+            "managed_payments": { "enabled": false },
             "metadata": self.metadata,
             "mode": self.mode.as_str(),
             "payment_intent": self.payment_intent,

@@ -181,6 +181,7 @@ impl PaymentIntent {
             "last_payment_error": self.last_payment_error.as_ref().map(IntentError::render),
             "latest_charge": self.latest_charge,
             "livemode": self.livemode,
+            "managed_payments": { "enabled": false },
             "metadata": self.metadata,
             "next_action": self.render_next_action(),
             "on_behalf_of": null,

@@ -17,6 +17,7 @@ mod customer_discounts;
 mod customers;
 mod discounts_and_tax;
 mod faults;
+mod fixtures;
 mod front;
 mod hosted;
 mod hostile;
