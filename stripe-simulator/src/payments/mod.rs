@@ -3,6 +3,7 @@
 pub(crate) mod attempt;
 pub mod bank;
 pub(crate) mod card_table;
+pub mod card_traits;
 pub mod cards;
 pub(crate) mod charge;
 pub(crate) mod collect;

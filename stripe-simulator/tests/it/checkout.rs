@@ -1,4 +1,4 @@
-//! Checkout and the billing portal: over HTTP, by admin route and as a browser would.
+//! Checkout: over HTTP, by admin route and as a browser would.
 
 use serde_json::{Value, json};
 
@@ -36,11 +36,11 @@ fn pay_for(stripe: &Stripe, more: &[(&str, &str)]) -> Value {
     start(stripe, &form)
 }
 
-fn text<'a>(object: &'a Value, name: &str) -> &'a str {
+pub(crate) fn text<'a>(object: &'a Value, name: &str) -> &'a str {
     object[name].as_str().unwrap_or_default()
 }
 
-fn retrieve(stripe: &Stripe, session: &Value) -> Value {
+pub(crate) fn retrieve(stripe: &Stripe, session: &Value) -> Value {
     stripe
         .get(&format!("/v1/checkout/sessions/{}", text(session, "id")))
         .ok()
@@ -51,7 +51,7 @@ fn last_event(stripe: &Stripe) -> String {
 }
 
 /// A request of a browser: no key.
-fn browse(stripe: &Stripe, method: &str, url: &str, form: &[(&str, &str)]) -> Reply {
+pub(crate) fn browse(stripe: &Stripe, method: &str, url: &str, form: &[(&str, &str)]) -> Reply {
     let path = url.strip_prefix(&stripe.url("")).unwrap_or(url);
     stripe.send(method, path, form, &[("authorization", "")])
 }
@@ -326,87 +326,7 @@ fn the_line_items_come_on_demand() {
     );
 }
 
-#[test]
-fn the_portal_changes_the_payment_method() {
-    let stripe = Stripe::start();
-    let customer = stripe
-        .post("/v1/customers", &[("name", "Jenny Rosen")])
-        .id();
-    let form = [
-        ("customer", customer.as_str()),
-        ("return_url", "https://shop.example/account"),
-    ];
-    let session = stripe.post("/v1/billing_portal/sessions", &form).ok();
-    let url = text(&session, "url").to_owned();
-    let page = browse(&stripe, "GET", &url, &[]);
-    assert!(page.text.contains("None yet") && page.text.contains("https://shop.example/account"));
-
-    let change = |method: &str| {
-        let form = [("action", "payment_method"), ("payment_method", method)];
-        browse(&stripe, "POST", &url, &form)
-    };
-    let refused = change("pm_card_chargeDeclined");
-    assert!(
-        refused.text.contains("Your card was declined."),
-        "{}",
-        refused.text
-    );
-    assert_eq!(change("pm_card_visa").status, 303);
-    assert!(
-        browse(&stripe, "GET", &url, &[])
-            .text
-            .contains("Visa ending in 4242")
-    );
-    // With 3-D Secure the bank stands in between.
-    let bank = change("pm_card_authenticationRequired");
-    let bank = bank.header("location").unwrap().to_owned();
-    let returned = browse(&stripe, "POST", &bank, &[("answer", "approve")]);
-    let page = browse(&stripe, "GET", returned.header("location").unwrap(), &[]);
-    assert!(page.text.contains("Visa ending in 3184"), "{}", page.text);
-    let customer = stripe.get(&format!("/v1/customers/{customer}")).ok();
-    let default = text(&customer["invoice_settings"], "default_payment_method").to_owned();
-    let method = stripe.get(&format!("/v1/payment_methods/{default}")).ok();
-    assert_eq!(method["card"]["last4"], "3184");
-    assert_eq!(
-        browse(&stripe, "GET", "/p/session/test_nonsense", &[]).status,
-        404
-    );
-}
-
-#[test]
-fn portal_configurations_are_made_and_changed() {
-    let stripe = Stripe::start();
-    let form = [
-        ("business_profile[headline]", "Welcome"),
-        ("features[subscription_cancel][enabled]", "true"),
-        ("features[subscription_cancel][mode]", "immediately"),
-    ];
-    let made = stripe.post("/v1/billing_portal/configurations", &form).ok();
-    assert_eq!(
-        made["features"]["subscription_cancel"]["mode"],
-        "immediately"
-    );
-    assert_eq!(made["features"]["invoice_history"]["enabled"], false);
-    let path = format!("/v1/billing_portal/configurations/{}", text(&made, "id"));
-    let form = [
-        ("features[invoice_history][enabled]", "true"),
-        ("active", "false"),
-    ];
-    let changed = stripe.post(&path, &form).ok();
-    assert_eq!(changed["features"]["subscription_cancel"]["enabled"], true);
-    assert_eq!(changed["features"]["invoice_history"]["enabled"], true);
-    let customer = stripe.post("/v1/customers", &[]).id();
-    let form = [
-        ("customer", customer.as_str()),
-        ("configuration", text(&made, "id")),
-    ];
-    assert_eq!(
-        stripe.post("/v1/billing_portal/sessions", &form).error(400)["param"],
-        "configuration"
-    );
-}
-
-fn subscribe(stripe: &Stripe, more: &[(&str, &str)]) -> Value {
+pub(crate) fn subscribe(stripe: &Stripe, more: &[(&str, &str)]) -> Value {
     let price = price(stripe, true);
     let mut form = vec![
         ("mode", "subscription"),
@@ -503,44 +423,6 @@ fn a_trial_is_due_nothing_today() {
 }
 
 #[test]
-fn the_portal_cancels_and_renews() {
-    let stripe = Stripe::start();
-    let session = subscribe(&stripe, &[]);
-    stripe
-        .post(
-            &format!("/_simulator/checkout/{}/complete", text(&session, "id")),
-            &[],
-        )
-        .ok();
-    let done = retrieve(&stripe, &session);
-    let form = [("customer", text(&done, "customer"))];
-    let portal = stripe.post("/v1/billing_portal/sessions", &form).ok();
-    let url = text(&portal, "url").to_owned();
-    let page = browse(&stripe, "GET", &url, &[]);
-    assert!(
-        page.text.contains("Gold &lt;plan&gt; (active)"),
-        "{}",
-        page.text
-    );
-    assert!(page.text.contains("/i/acct_"), "{}", page.text);
-    let id = text(&done, "subscription");
-    let act = |action: &str| {
-        let form = [("action", action), ("subscription", id)];
-        assert_eq!(browse(&stripe, "POST", &url, &form).status, 303);
-        stripe.get(&format!("/v1/subscriptions/{id}")).ok()["cancel_at_period_end"].clone()
-    };
-    assert_eq!(act("cancel"), true);
-    assert_eq!(act("renew"), false);
-    // Nobody else's subscription.
-    let form = [("action", "cancel"), ("subscription", "sub_none")];
-    assert!(
-        browse(&stripe, "POST", &url, &form)
-            .text
-            .contains("No such subscription")
-    );
-}
-
-#[test]
 fn a_debit_pays_for_a_subscription_later() {
     let stripe = Stripe::start();
     let session = subscribe(&stripe, &[]);
@@ -567,32 +449,6 @@ fn a_debit_pays_for_a_subscription_later() {
     );
     let path = format!("/v1/subscriptions/{}", text(&done, "subscription"));
     assert_eq!(stripe.get(&path).ok()["status"], "active");
-}
-
-#[test]
-fn a_portal_flow_leads_where_it_is_told() {
-    let stripe = Stripe::start();
-    let customer = stripe.post("/v1/customers", &[]).id();
-    let form = [
-        ("customer", customer.as_str()),
-        ("flow_data[type]", "payment_method_update"),
-        ("flow_data[after_completion][type]", "redirect"),
-        (
-            "flow_data[after_completion][redirect][return_url]",
-            "https://shop.example/saved",
-        ),
-    ];
-    let session = stripe.post("/v1/billing_portal/sessions", &form).ok();
-    assert_eq!(session["flow"]["type"], "payment_method_update");
-    let form = [
-        ("action", "payment_method"),
-        ("payment_method", "pm_card_visa"),
-    ];
-    let done = browse(&stripe, "POST", text(&session, "url"), &form);
-    assert_eq!(
-        done.header("location").unwrap(),
-        "https://shop.example/saved"
-    );
 }
 
 #[test]

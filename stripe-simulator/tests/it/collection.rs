@@ -2,13 +2,10 @@
 
 use serde_json::Value;
 
+use crate::checkout::text;
 use crate::support::{Reply, Stripe};
 
 const MONTH: &str = r#"{"advance_seconds": 2764800}"#;
-
-fn text<'a>(object: &'a Value, name: &str) -> &'a str {
-    object[name].as_str().unwrap_or_default()
-}
 
 fn advance(stripe: &Stripe, body: &str) {
     let json = [("content-type", "application/json")];

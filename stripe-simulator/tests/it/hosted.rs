@@ -2,17 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Reply, Stripe};
-
-fn text<'a>(object: &'a Value, name: &str) -> &'a str {
-    object[name].as_str().unwrap_or_default()
-}
-
-/// A request of a browser: no key.
-fn browse(stripe: &Stripe, method: &str, url: &str, form: &[(&str, &str)]) -> Reply {
-    let path = url.strip_prefix(&stripe.url("")).unwrap_or(url);
-    stripe.send(method, path, form, &[("authorization", "")])
-}
+use crate::checkout::{browse, text};
+use crate::support::Stripe;
 
 /// An open invoice over $20.00 that nothing pays by itself.
 fn open_invoice(stripe: &Stripe) -> Value {

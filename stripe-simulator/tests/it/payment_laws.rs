@@ -3,11 +3,8 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
+use crate::checkout::text;
 use crate::support::Stripe;
-
-fn text<'a>(object: &'a Value, name: &str) -> &'a str {
-    object[name].as_str().unwrap_or_default()
-}
 
 /// Few cases with many steps each: every step is a request.
 fn config() -> ProptestConfig {
