@@ -312,17 +312,13 @@ fn refused(path: &str, message: String) -> StripeError {
 }
 
 fn check_text(text: String, path: &str, limit: usize) -> Result<Value, StripeError> {
-    if text.len() > limit && text.chars().count() > limit {
-        let length = text.chars().count();
-        return Err(refused(
-            path,
-            format!(
-                "Invalid string: {}...{}; must be at most {limit} characters",
-                text.chars().take(20).collect::<String>(),
-                length
-            ),
-        )
-        .code("parameter_invalid_string"));
+    let length = text.chars().count();
+    if length > limit {
+        let head: String = text.chars().take(10).collect();
+        let tail: String = text.chars().skip(length - 10).collect();
+        let message =
+            format!("Invalid string: {head}...{tail}; must be at most {limit} characters");
+        return Err(refused(path, message));
     }
     Ok(Value::String(text))
 }
@@ -387,10 +383,7 @@ fn wrong_kind(branches: &'static [Schema], form: &Form, path: &str) -> StripeErr
     let wants_object = branches.iter().any(|branch| branch.fits(&Form::empty()));
     let kind = if wants_object { "object" } else { "array" };
     match form {
-        Form::Text(text) => {
-            let text: String = text.chars().take(80).collect();
-            refused(path, format!("Invalid {kind}: {text}"))
-        }
+        Form::Text(_) => refused(path, format!("Invalid {kind}")),
         other => refused(path, format!("Invalid string: {}", inspect(other))),
     }
 }
@@ -477,11 +470,7 @@ fn as_map(form: Form, path: &str) -> Result<BTreeMap<String, Form>, StripeError>
     match form {
         Form::Map(map) => Ok(map),
         Form::Text(text) if text.is_empty() => Err(StripeError::empty_param(path)),
-        Form::Text(text) => {
-            let text: String = text.chars().take(80).collect();
-            Err(refused(path, format!("Invalid object: {text}")))
-        }
-        list @ Form::List(_) => Err(refused(path, format!("Invalid hash: {}", inspect(&list)))),
+        Form::Text(_) | Form::List(_) => Err(refused(path, "Invalid object".to_owned())),
     }
 }
 
@@ -497,11 +486,9 @@ fn check_list(items: &'static Schema, form: Form, path: &str) -> Result<Value, S
             pairs.into_iter().map(|(_, form)| form).collect()
         }
         Form::Text(text) if text.is_empty() => return Err(StripeError::empty_param(path)),
-        Form::Text(text) => {
-            let text: String = text.chars().take(80).collect();
-            return Err(refused(path, format!("Invalid array: {text}")));
+        Form::Text(_) | Form::Map(_) => {
+            return Err(refused(path, "Invalid array".to_owned()));
         }
-        Form::Map(_) => return Err(refused(path, format!("Invalid array: {}", inspect(&form)))),
     };
     let mut typed = Vec::with_capacity(items_in.len());
     for (position, form) in items_in.into_iter().enumerate() {

@@ -98,6 +98,23 @@ fn parameters_are_checked_against_the_contract() {
         )
         .error(400);
     assert_eq!(error["param"], "recurring[foo]");
+    let error = stripe
+        .post("/v1/customers", &[("preferred_locales", "de")])
+        .error(400);
+    assert_eq!(
+        (&error["message"], &error["param"]),
+        (&"Invalid array".into(), &"preferred_locales".into())
+    );
+    let error = stripe.post("/v1/customers", &[("tax", "x")]).error(400);
+    assert_eq!(error["message"], "Invalid object");
+    let long = format!("{}{}", "a".repeat(5_000), "b");
+    let error = stripe
+        .post("/v1/customers", &[("description", &long)])
+        .error(400);
+    assert_eq!(
+        error["message"],
+        "Invalid string: aaaaaaaaaa...aaaaaaaaab; must be at most 5000 characters"
+    );
     let error = stripe.get("/v1/customers?limit=101").error(400);
     assert_eq!(error["param"], "limit");
 }
