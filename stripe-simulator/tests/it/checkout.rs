@@ -211,20 +211,9 @@ fn sessions_expire_by_call_and_by_the_clock() {
     );
 
     let session = pay_for(&stripe, &[]);
-    let json = [("content-type", "application/json")];
-    let body = br#"{"advance_seconds": 86399}"#;
-    stripe
-        .send_raw("POST", "/_simulator/clock", body, &json)
-        .ok();
+    stripe.advance(86_399);
     assert_eq!(retrieve(&stripe, &session)["status"], "open");
-    stripe
-        .send_raw(
-            "POST",
-            "/_simulator/clock",
-            br#"{"advance_seconds": 1}"#,
-            &json,
-        )
-        .ok();
+    stripe.advance(1);
     assert_eq!(retrieve(&stripe, &session)["status"], "expired");
     assert_eq!(last_event(&stripe), "checkout.session.expired");
     let page = browse(
@@ -260,15 +249,7 @@ fn bank_debits_pay_later() {
         let complete = retrieve(&stripe, &session);
         assert_eq!(complete["status"], "complete");
         assert_eq!(complete["payment_status"], "unpaid");
-        let json = [("content-type", "application/json")];
-        stripe
-            .send_raw(
-                "POST",
-                "/_simulator/clock",
-                br#"{"advance_seconds": 15}"#,
-                &json,
-            )
-            .ok();
+        stripe.advance(15);
         assert_eq!(retrieve(&stripe, &session)["payment_status"], paid);
         assert_eq!(last_event(&stripe), event);
     }
@@ -432,15 +413,7 @@ fn a_debit_pays_for_a_subscription_later() {
     );
     assert_eq!(stripe.post(&path, &[]).ok()["step"], "complete");
     assert_eq!(retrieve(&stripe, &session)["payment_status"], "unpaid");
-    let json = [("content-type", "application/json")];
-    stripe
-        .send_raw(
-            "POST",
-            "/_simulator/clock",
-            br#"{"advance_seconds": 15}"#,
-            &json,
-        )
-        .ok();
+    stripe.advance(15);
     let done = retrieve(&stripe, &session);
     assert_eq!(done["payment_status"], "paid");
     assert_eq!(

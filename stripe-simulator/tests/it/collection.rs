@@ -5,14 +5,8 @@ use serde_json::Value;
 use crate::checkout::text;
 use crate::support::{Reply, Stripe};
 
-const MONTH: &str = r#"{"advance_seconds": 2764800}"#;
-
-fn advance(stripe: &Stripe, body: &str) {
-    let json = [("content-type", "application/json")];
-    stripe
-        .send_raw("POST", "/_simulator/clock", body.as_bytes(), &json)
-        .ok();
-}
+/// 32 days, in seconds.
+const MONTH: i64 = 2_764_800;
 
 fn price(stripe: &Stripe) -> String {
     let form = [
@@ -136,9 +130,9 @@ fn a_renewal_is_retried_on_one_payment_intent() {
     let failing = stripe.post(attach, &[("customer", &customer)]).id();
     let form = [("default_payment_method", failing.as_str())];
     stripe.post(&path, &form).ok();
-    advance(&stripe, MONTH);
+    stripe.advance(MONTH);
     assert_eq!(status(&stripe, &path), "past_due");
-    advance(&stripe, r#"{"advance_seconds": 604800}"#);
+    stripe.advance(604_800);
     let invoice = stripe
         .get(&format!("{path}?expand[]=latest_invoice.payments"))
         .ok();
@@ -171,7 +165,7 @@ fn a_renewal_may_need_the_customer() {
         .ok();
     let path = format!("/v1/subscriptions/{}", text(&subscription, "id"));
     assert_eq!(status(&stripe, &path), "active");
-    advance(&stripe, MONTH);
+    stripe.advance(MONTH);
     assert_eq!(status(&stripe, &path), "past_due");
     assert!(event_types(&stripe).contains(&"invoice.payment_action_required".to_owned()));
     let renewed = stripe
@@ -203,7 +197,7 @@ fn a_debit_pays_an_invoice_later() {
         assert_eq!(status(&stripe, &path), "processing");
         let path = format!("/v1/invoices/{}", text(invoice, "id"));
         assert_eq!(status(&stripe, &path), "open");
-        advance(&stripe, r#"{"advance_seconds": 15}"#);
+        stripe.advance(15);
         assert_eq!(status(&stripe, &path), settled, "{method}");
     }
 }

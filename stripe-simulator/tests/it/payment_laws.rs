@@ -78,13 +78,7 @@ fn take(stripe: &Stripe, id: &str, step: &Step) {
                 &[("payment_intent", id), ("amount", &amount)],
             );
         }
-        Step::Settle => {
-            let json = [("content-type", "application/json")];
-            let body = br#"{"advance_seconds": 60}"#;
-            stripe
-                .send_raw("POST", "/_simulator/clock", body, &json)
-                .ok();
-        }
+        Step::Settle => stripe.advance(60),
     }
 }
 

@@ -91,6 +91,12 @@ impl Stripe {
         self.send("POST", path, form, &[])
     }
 
+    /// Moves the account's clock forward.
+    pub(crate) fn advance(&self, seconds: i64) {
+        let body = serde_json::json!({ "advance_seconds": seconds });
+        self.admin("POST", "/clock", body).ok();
+    }
+
     /// A call of an admin route, such as `/clock`.
     #[expect(
         clippy::needless_pass_by_value,
