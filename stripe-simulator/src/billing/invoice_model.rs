@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::lines;
-use super::model::CollectionMethod;
+use super::model::{CollectionMethod, Subscription};
 use crate::account::Account;
 use crate::currency::Currency;
 use crate::engine::period::Period;
@@ -174,6 +174,20 @@ impl InvoiceItem {
             livemode: account.livemode,
             deleted: false,
         }
+    }
+
+    /// So many units of a one-time price, for a subscription.
+    pub(crate) fn once(
+        account: &mut Account,
+        own: &Subscription,
+        price: &Price,
+        quantity: i64,
+    ) -> Self {
+        let mut item = Self::blank(account, &own.customer, own.currency);
+        item.set_price(price, quantity);
+        item.subscription = Some(own.id.clone());
+        item.description = Some(lines::product_name(account, price));
+        item
     }
 
     /// Prices so many units of a price.

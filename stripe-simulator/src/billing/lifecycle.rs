@@ -365,7 +365,7 @@ pub(crate) fn invoice_paid(account: &mut Account, invoice: &str) {
         Status::PastDue | Status::Unpaid if !has_newer_unpaid(account, &invoice) => {
             account.update_subscription(&own.id, |own| own.status = Status::Active);
         }
-        Status::Paused if own.latest_invoice.as_deref() == Some(&invoice.id) => {
+        Status::Paused if own.resume_invoice.as_deref() == Some(&invoice.id) => {
             change::resumed(account, &own.id);
         }
         _ => {}

@@ -266,6 +266,8 @@ pub(crate) struct Subscription {
     pub(crate) flexible: bool,
     /// Why and since when the status is `paused`.
     pub(crate) paused: Option<(&'static str, i64)>,
+    /// The invoice whose payment ends a pause.
+    pub(crate) resume_invoice: Option<String>,
     pub(crate) test_clock: Option<String>,
     pub(crate) livemode: bool,
 }

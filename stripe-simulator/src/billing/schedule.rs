@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::create::{self, Beginning};
+use super::invoice_model::InvoiceItem;
 use super::model::{ProrationBehavior, Subscription};
 use super::{cancel, change, discounts};
 use crate::account::Account;
@@ -65,6 +66,8 @@ pub(crate) struct Phase {
     /// Coupons and promotion codes: parameter name and id.
     pub(crate) discounts: Vec<(&'static str, String)>,
     pub(crate) automatic_tax: Option<bool>,
+    /// `add_invoice_items`: one-time price and quantity of each.
+    pub(crate) extra: Vec<(String, i64)>,
 }
 
 /// A schedule.
@@ -178,11 +181,26 @@ fn begin_phase(account: &mut Account, own: &Schedule, phase: &Phase) {
         .as_deref()
         .and_then(|id| account.billing.subscriptions.get(id));
     match stored.cloned() {
-        Some(old) if !old.status.is_ended() => change_to(account, &old, phase),
+        Some(old) if !old.status.is_ended() => {
+            let extra = extra_items(account, &old, phase);
+            change::store_items(account, &extra);
+            change_to(account, &old, phase);
+        }
         Some(_) => {}
         None => start(account, own, phase),
     }
     emit(account, &own.id, "subscription_schedule.updated");
+}
+
+/// The one-time items that a phase begins with.
+fn extra_items(account: &mut Account, own: &Subscription, phase: &Phase) -> Vec<InvoiceItem> {
+    let mut made = Vec::new();
+    for (price, quantity) in &phase.extra {
+        if let Some(price) = account.prices.get(price).cloned() {
+            made.push(InvoiceItem::once(account, own, &price, *quantity));
+        }
+    }
+    made
 }
 
 fn change_to(account: &mut Account, old: &Subscription, phase: &Phase) {
@@ -213,6 +231,7 @@ fn start(account: &mut Account, own: &Schedule, phase: &Phase) {
     let how = Beginning {
         draft_first: true,
         off_session: true,
+        extra: extra_items(account, &wanted, phase),
         ..Beginning::default()
     };
     if let Ok(subscription) = create::create(account, wanted, &how)

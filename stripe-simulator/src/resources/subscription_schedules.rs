@@ -106,6 +106,18 @@ fn render(own: &Schedule, account: &Account) -> Value {
     })
 }
 
+fn render_extra((price, quantity): &(String, i64)) -> Value {
+    json!({
+        "discountable": null,
+        "discounts": [],
+        "metadata": {},
+        "period": { "end": { "type": "phase_end" }, "start": { "type": "phase_start" } },
+        "price": price,
+        "quantity": quantity,
+        "tax_rates": [],
+    })
+}
+
 fn render_phase(phase: &Phase, account: &Account) -> Value {
     let currency = phase
         .items
@@ -138,7 +150,7 @@ fn render_phase(phase: &Phase, account: &Account) -> Value {
         })
         .collect();
     json!({
-        "add_invoice_items": [],
+        "add_invoice_items": phase.extra.iter().map(render_extra).collect::<Vec<_>>(),
         "application_fee_percent": null,
         "automatic_tax": phase.automatic_tax.map(automatic_tax),
         "billing_cycle_anchor": phase.anchor_at_start.then_some("phase_start"),
@@ -279,6 +291,7 @@ fn phase_of(own: &Subscription) -> Phase {
         metadata: crate::params::Metadata::new(),
         discounts: Vec::new(),
         automatic_tax: Some(own.automatic_tax),
+        extra: Vec::new(),
     }
 }
 
@@ -328,10 +341,17 @@ fn read_phase(
         }
     }
     let settings = entry.child("invoice_settings");
+    let mut extra = Vec::new();
+    for (index, item) in entry.children("add_invoice_items").into_iter().enumerate() {
+        let place = format!("{prefix}[add_invoice_items][{index}]");
+        let price = subscriptions::one_time_price(account, item, &place)?;
+        extra.push((price, item.integer("quantity").unwrap_or(1)));
+    }
     Ok(Phase {
         start,
         end,
         items,
+        extra,
         proration: ProrationBehavior::parse(entry.text("proration_behavior")),
         trial_end: if whole_trial {
             Some(end)

@@ -219,34 +219,12 @@ pub(crate) fn extra_items(
     let mut made = Vec::new();
     for (index, entry) in wanted.iter().enumerate() {
         let prefix = format!("add_invoice_items[{index}]");
-        let id = match (entry.text("price"), entry.child("price_data")) {
-            (Some(id), _) => prices::named(account, id, &format!("{prefix}[price]"))?
-                .id
-                .clone(),
-            (None, Some(data)) => {
-                let place = format!("{prefix}[price_data]");
-                let product = data.required("product")?;
-                let product = products::named(account, product, &format!("{place}[product]"))?
-                    .id
-                    .clone();
-                prices::make(account, data, &product, false, &place)?
-            }
-            (None, None) => return Err(StripeError::missing_param(&format!("{prefix}[price]"))),
-        };
+        let id = one_time_price(account, *entry, &prefix)?;
         let Some(price) = account.prices.get(&id).cloned() else {
             continue;
         };
-        if price.recurring.is_some() {
-            return Err(StripeError::invalid(
-                "The price specified is set to `type=recurring` but this field only accepts prices with `type=one_time`.",
-            )
-            .param(format!("{prefix}[price]")));
-        }
         let quantity = entry.integer("quantity").unwrap_or(1);
-        let mut item = InvoiceItem::blank(account, &own.customer, own.currency);
-        item.set_price(&price, quantity);
-        item.subscription = Some(own.id.clone());
-        item.description = Some(lines::product_name(account, &price));
+        let mut item = InvoiceItem::once(account, own, &price, quantity);
         item.discountable = entry.boolean("discountable").unwrap_or(true);
         item.tax_rates = tax_rates(
             account,
@@ -258,6 +236,39 @@ pub(crate) fn extra_items(
         made.push(item);
     }
     Ok(made)
+}
+
+/// The one-time price of an entry of `add_invoice_items`.
+pub(crate) fn one_time_price(
+    account: &mut Account,
+    entry: Params<'_>,
+    prefix: &str,
+) -> Result<String, StripeError> {
+    let id = match (entry.text("price"), entry.child("price_data")) {
+        (Some(id), _) => prices::named(account, id, &format!("{prefix}[price]"))?
+            .id
+            .clone(),
+        (None, Some(data)) => {
+            let place = format!("{prefix}[price_data]");
+            let product = data.required("product")?;
+            let product = products::named(account, product, &format!("{place}[product]"))?
+                .id
+                .clone();
+            prices::make(account, data, &product, false, &place)?
+        }
+        (None, None) => return Err(StripeError::missing_param(&format!("{prefix}[price]"))),
+    };
+    let recurs = account
+        .prices
+        .get(&id)
+        .is_some_and(|price| price.recurring.is_some());
+    if recurs {
+        return Err(StripeError::invalid(
+            "The price specified is set to `type=recurring` but this field only accepts prices with `type=one_time`.",
+        )
+        .param(format!("{prefix}[price]")));
+    }
+    Ok(id)
 }
 
 pub(super) fn check_currency(

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::account::Account;
 use crate::billing::cancel::{self, CancelNow};
-use crate::billing::change::{self, How};
+use crate::billing::change::{self, How, PauseNow};
 use crate::billing::create::{self, Beginning};
 use crate::billing::model::{
     CancellationDetails, CollectionMethod, Item, PaymentBehavior, ProrationBehavior, Status,
@@ -23,7 +23,7 @@ use crate::params::{Metadata, Params};
 use crate::registry::Resource;
 use crate::resources::customers;
 
-pub(crate) use items::{read_item, read_price, tax_rates};
+pub(crate) use items::{one_time_price, read_item, read_price, tax_rates};
 use read::apply_update;
 pub(crate) use read::{Asked, apply_preview, new_subscription};
 
@@ -150,6 +150,7 @@ fn retrieve(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
 fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     let old = of_path(ctx, "subscription_exposed_id")?;
     check_updatable(&old, params)?;
+    check_proration_date(&old, params)?;
     let asked = apply_update(ctx.account, &old, params)?;
     if old.schedule.is_some() && asked.bills {
         return Err(StripeError::invalid(
@@ -198,6 +199,18 @@ pub(crate) fn how(params: Params<'_>, asked: &Asked) -> How {
         anchor_now: asked.anchor_now,
         off_session: params.boolean("off_session").unwrap_or(false),
         changes_items: asked.changes_items,
+    }
+}
+
+/// A proration date lies in the current period.
+fn check_proration_date(old: &Subscription, params: Params<'_>) -> Result<(), StripeError> {
+    let period = old.period();
+    match params.integer("proration_date") {
+        Some(date) if date < period.start || date >= period.end => Err(StripeError::invalid(
+            "Cannot specify proration date outside of current subscription period.",
+        )
+        .param("proration_date")),
+        _ => Ok(()),
     }
 }
 
@@ -297,8 +310,15 @@ fn pause(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     let credit = unused
         .and_then(|own| own.text("type"))
         .is_some_and(|word| word != "none");
-    let invoice = params.text("invoicing_behavior") == Some("invoice");
-    change::pause(ctx.account, &own.id, credit, invoice);
+    let usage = params
+        .child("bill_for")
+        .and_then(|own| own.child("outstanding_usage_through"));
+    let how = PauseNow {
+        credit_unused: credit,
+        bill_usage: usage.and_then(|own| own.text("type")) == Some("now"),
+        invoice_now: params.text("invoicing_behavior") == Some("invoice"),
+    };
+    change::pause(ctx.account, &own.id, how);
     Ok(answer(ctx, &own.id))
 }
 
@@ -426,6 +446,7 @@ pub(crate) fn blank(
         // The mode of new subscriptions since 2025-09-30.clover.
         flexible: true,
         paused: None,
+        resume_invoice: None,
         test_clock,
         livemode: account.livemode,
     })
