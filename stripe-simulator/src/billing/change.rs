@@ -477,6 +477,33 @@ pub(crate) fn resume(
     if unbilled {
         resumed(account, id);
     }
+    let deadline = now.saturating_add(INCOMPLETE_SECONDS);
+    account.schedule(
+        deadline,
+        "subscription.resume_deadline",
+        give_up_resuming,
+        id,
+    );
+}
+
+/// The invoice of a resumption was not paid in time: it is voided, the pause goes on.
+fn give_up_resuming(account: &mut Account, id: &str) {
+    let now = account.now();
+    let waiting = account
+        .billing
+        .subscriptions
+        .get(id)
+        .filter(|own| own.status == Status::Paused)
+        .and_then(|own| own.resume_invoice.clone());
+    let Some(invoice) = waiting else { return };
+    let late = collect::open_invoice(account, &invoice)
+        .is_some_and(|own| own.created.saturating_add(INCOMPLETE_SECONDS) <= now);
+    if late {
+        invoicing::void(account, &invoice);
+        if let Some(mut own) = account.billing.subscriptions.get_mut(id) {
+            own.resume_invoice = None;
+        }
+    }
 }
 
 /// What a pause bills.

@@ -481,3 +481,23 @@ fn deleting_a_customer_cancels_its_subscriptions() {
     let all = shop.stripe.get("/v1/invoices").ok();
     assert_eq!(all["data"].as_array().unwrap().len(), 1);
 }
+
+#[test]
+fn a_resumption_that_is_not_paid_for_lapses() {
+    let shop = Shop::open("pm_card_visa");
+    let subscription = shop.subscribe(&shop.price(2000), &[]);
+    let path = format!("/v1/subscriptions/{}", text(&subscription["id"]));
+    let pause = format!("{path}/pause");
+    shop.stripe.post(&pause, &[("type", "subscription")]).ok();
+    shop.give_method("pm_card_chargeCustomerFail");
+    let resume = format!("{path}/resume");
+    let waiting = shop.stripe.post(&resume, &[]).ok();
+    assert_eq!(waiting["status"], "paused");
+    let invoice = shop.invoice(&waiting["latest_invoice"]);
+    assert_eq!(invoice["status"], "open");
+    shop.advance_to(23 * 3600);
+    assert_eq!(shop.invoice(&invoice["id"])["status"], "void");
+    assert_eq!(shop.subscription(&subscription["id"])["status"], "paused");
+    shop.give_method("pm_card_visa");
+    assert_eq!(shop.stripe.post(&resume, &[]).ok()["status"], "active");
+}
