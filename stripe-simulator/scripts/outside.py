@@ -1,11 +1,13 @@
 """What the drivers from outside share: the simulator's process and the clients' set-up."""
 
 import contextlib
+import json
 import os
 import pathlib
 import re
 import subprocess
 import tempfile
+import urllib.request
 import venv
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -42,6 +44,20 @@ def simulator(*arguments):
     finally:
         process.terminate()
         process.wait(timeout=10)
+
+
+def call(base, method, path, body=None, key="sk_test_simulator"):
+    """One request; answers its JSON."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(base + path, data, method=method)
+    request.add_header("Authorization", f"Bearer {key}")
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def violations(base):
+    """Where answers, and what events are about, differ from Stripe's response shapes."""
+    return call(base, "GET", "/_simulator/violations")["data"]
 
 
 def node_modules():

@@ -13,7 +13,7 @@ def main():
     interpreter, modules = outside.python(), outside.node_modules()
     environment = outside.clean_environment() | {"NODE_PATH": str(modules)}
     failures = 0
-    with outside.simulator() as base:
+    with outside.simulator("--check-responses", "on") as base:
         clients = {
             "python": [str(interpreter), str(outside.OUTSIDE / "python" / "run.py")],
             "node": ["node", str(outside.OUTSIDE / "node" / "run.js")],
@@ -24,6 +24,10 @@ def main():
             # A client that hangs is a failure like any other.
             run = subprocess.run([*command, base, KEY], env=environment, check=False, timeout=120)
             failures += run.returncode != 0
+        found = outside.violations(base)
+    for violation in found:
+        print(f"not Stripe's shape: {violation}")
+    failures += len(found)
     return 1 if failures else 0
 
 

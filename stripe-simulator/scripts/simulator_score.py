@@ -12,15 +12,13 @@ import json
 import shutil
 import subprocess
 import sys
-import urllib.error
 import urllib.parse
-import urllib.request
 
 import outside
 
 KEY = "sk_test_simulator"
 # The score never falls below this; raise it when the score rises.
-FLOOR = 80
+FLOOR = 89
 
 
 def read_list():
@@ -69,13 +67,7 @@ def cause(output):
 def happened(base, event):
     """Whether an event of this type is in the account's list."""
     query = urllib.parse.urlencode({"type": event, "limit": 1})
-    request = urllib.request.Request(f"{base}/v1/events?{query}")
-    request.add_header("Authorization", f"Bearer {KEY}")
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return bool(json.load(answer)["data"])
-    except urllib.error.URLError:
-        return False
+    return bool(outside.call(base, "GET", f"/v1/events?{query}", key=KEY)["data"])
 
 
 def main():
@@ -85,15 +77,22 @@ def main():
     cli = outside.node_modules() / "@stripe" / "cli-linux-x64" / "bin" / "stripe"
     environment = outside.clean_environment()
     results = {}
-    with outside.simulator("--default-api-version", outside.OLD_API_VERSION) as base:
+    settings = ["--default-api-version", outside.OLD_API_VERSION, "--check-responses", "on"]
+    with outside.simulator(*settings) as base:
         for _, event, seen in rows:
             failure = trigger(cli, base, event, environment)
             results[event] = (failure, failure is None and happened(base, seen))
+        # Bank debits settle days later: what is not confirmed yet gets another look then.
+        outside.call(base, "POST", "/_simulator/clock", {"advance_seconds": 14 * 86_400})
+        for _, event, seen in rows:
+            failure, confirmed = results[event]
+            results[event] = (failure, confirmed or failure is None and happened(base, seen))
+        found = outside.violations(base)
     shutil.rmtree(environment["HOME"], ignore_errors=True)
-    return report(rows, results)
+    return report(rows, results, found)
 
 
-def report(rows, results):
+def report(rows, results, violations):
     """Prints the score; answers the exit status."""
     for kind, event, _ in rows:
         failure, confirmed = results[event]
@@ -108,13 +107,16 @@ def report(rows, results):
     extra_passed = sum(1 for failure, _ in extra if failure is None)
     print(f"simulator score: {passed}/{len(counted)} billing scripts of the Stripe CLI pass")
     print(f"  confirmed by the event itself: {confirmed}/{len(counted)}")
+    print(f"  answers and events that are not of Stripe's shape: {len(violations)}")
+    for violation in violations:
+        print(f"    {violation}")
     print(f"  not counted: {extra_passed}/{len(extra)} test clock scripts pass")
     if len(sys.argv) > 1:
-        return 0 if passed == len(counted) else 1
+        return 0 if passed == len(counted) and not violations else 1
     if passed < FLOOR:
         print(f"below the floor of {FLOOR}", file=sys.stderr)
         return 1
-    return 0
+    return 1 if violations else 0
 
 
 if __name__ == "__main__":

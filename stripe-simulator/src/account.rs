@@ -21,6 +21,8 @@ use crate::resources::customers::Customer;
 use crate::resources::prices::Price;
 use crate::resources::products::Product;
 use crate::resources::promotion_codes::PromotionCode;
+use crate::resources::quotes::Quote;
+use crate::resources::tax_calculations::TaxCalculation;
 use crate::resources::tax_ids::TaxId;
 use crate::resources::tax_rates::TaxRate;
 use crate::resources::test_clocks::TestClock;
@@ -78,12 +80,14 @@ pub(crate) struct Account {
     pub(crate) products: Store<Product>,
     pub(crate) prices: Store<Price>,
     pub(crate) promotion_codes: Store<PromotionCode>,
+    pub(crate) quotes: Store<Quote>,
     pub(crate) tax_ids: Store<TaxId>,
     pub(crate) tax_rates: Store<TaxRate>,
     pub(crate) test_clocks: Store<TestClock>,
     pub(crate) payments: Payments,
     pub(crate) webhook_endpoints: Store<WebhookEndpoint>,
     pub(crate) hosted: Hosted,
+    pub(crate) tax_calculations: Store<TaxCalculation>,
 }
 
 impl Account {
@@ -118,12 +122,14 @@ impl Account {
             products: Store::default(),
             prices: Store::default(),
             promotion_codes: Store::default(),
+            quotes: Store::default(),
             tax_ids: Store::default(),
             tax_rates: Store::default(),
             test_clocks: Store::default(),
             payments: Payments::default(),
             webhook_endpoints: Store::default(),
             hosted: Hosted::default(),
+            tax_calculations: Store::default(),
         }
     }
 

@@ -138,10 +138,6 @@ impl Clocks {
         self.mode = mode;
     }
 
-    pub(crate) fn acting(&self) -> Option<&str> {
-        self.acting.as_deref()
-    }
-
     pub(crate) fn is_frozen(&self) -> bool {
         matches!(self.mode, ClockMode::Frozen { .. })
     }

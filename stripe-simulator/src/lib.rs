@@ -11,6 +11,10 @@
 
 // `json!` of objects with many fields recurses once per token.
 #![recursion_limit = "256"]
+#![expect(
+    clippy::unnecessary_wraps,
+    reason = "handlers have one signature, whether or not they can fail"
+)]
 
 mod account;
 mod admin;
@@ -39,6 +43,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use serde_json::Value;
 use tokio::runtime::Runtime;
 
 pub use clock::ClockMode;
@@ -103,6 +108,14 @@ impl Simulator {
     /// What [`Builder::check_responses`] has found so far, one line each, oldest first.
     pub fn violations(&self) -> Vec<String> {
         self.world.violations()
+    }
+
+    /// Calls an admin route without HTTP: the path is below `/_simulator`, such as `/clock`.
+    ///
+    /// # Errors
+    /// What is wrong with the call, in words.
+    pub fn admin(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
+        admin::call(&self.world, method, path, body)
     }
 
     /// Where it listens.

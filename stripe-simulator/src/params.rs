@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::engine::decimal::Decimal;
@@ -33,14 +32,6 @@ impl<T> Patch<T> {
             Self::Keep => {}
             Self::Clear => *field = None,
             Self::Set(value) => *field = Some(value.into()),
-        }
-    }
-
-    pub(crate) fn map<U>(self, f: impl FnOnce(T) -> U) -> Patch<U> {
-        match self {
-            Self::Keep => Patch::Keep,
-            Self::Clear => Patch::Clear,
-            Self::Set(value) => Patch::Set(f(value)),
         }
     }
 }
@@ -174,10 +165,5 @@ impl<'a> Params<'a> {
         let mut metadata = Metadata::new();
         self.merge_metadata(&mut metadata);
         metadata
-    }
-
-    /// The whole hash as a struct; `None` if it does not fit.
-    pub(crate) fn decode<T: DeserializeOwned>(self) -> Option<T> {
-        serde_json::from_value(Value::Object(self.0.clone())).ok()
     }
 }

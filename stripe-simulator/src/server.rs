@@ -179,8 +179,7 @@ async fn answer(world: &World, request: Request<Incoming>) -> Result<Response<Bo
     let mut http = match read(request).await {
         Ok(http) => http,
         Err(error) => {
-            let response = HttpResponse::json(error.http_status(), &error.body(""));
-            return Ok(to_hyper(response, false));
+            return Ok(to_hyper(early(world, &error), false));
         }
     };
     if http.path == IDLE_PATH {
@@ -192,23 +191,29 @@ async fn answer(world: &World, request: Request<Incoming>) -> Result<Response<Bo
     http.fault = lock(&world.faults).choose(&http.method, &http.path);
     let authorization = http.header("authorization").unwrap_or_default();
     // Held until the answer is on its way: a second request with the key meanwhile is 409.
-    let _claim = match http.header("idempotency-key") {
-        Some(key) if http.method == "POST" => match world.claim(authorization, key) {
-            Some(claim) => Some(claim),
-            None => {
-                let error = idempotency::in_flight(key);
-                let mut response = HttpResponse::json(error.http_status(), &error.body(""));
-                response.headers.extend(error.headers().iter().cloned());
-                response
-                    .headers
-                    .push(("Request-Id", world.next_request_id()));
-                return Ok(to_hyper(response, false));
-            }
-        },
-        _ => None,
-    };
+    let key = http
+        .header("idempotency-key")
+        .filter(|_| http.method == "POST");
+    let claim = key.map(|key| world.claim(authorization, key).ok_or(key));
+    if let Some(Err(key)) = claim {
+        let error = idempotency::in_flight(key);
+        return Ok(to_hyper(early(world, &error), false));
+    }
     pause(world.settings.upstream_latency_ms).await;
     disturbed(world, &http).await
+}
+
+/// The answer to a request that never reaches the front.
+fn early(world: &World, error: &StripeError) -> HttpResponse {
+    let mut response = HttpResponse::json(error.http_status(), &error.body(""));
+    response.headers.extend(error.headers().iter().cloned());
+    response
+        .headers
+        .push(("Request-Id", world.next_request_id()));
+    response
+        .headers
+        .push(("Stripe-Version", crate::API_VERSION.to_owned()));
+    response
 }
 
 async fn pause(milliseconds: u64) {

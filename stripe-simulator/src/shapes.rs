@@ -43,11 +43,7 @@ impl fmt::Display for Violation {
 ///
 /// An answer with `deleted: true` need only carry its id and its type.
 pub fn check(method: &str, path_template: &str, answer: &Value) -> Vec<Violation> {
-    let returns = EMBEDDED
-        .get("returns")
-        .and_then(|r| r.get(path_template))
-        .and_then(|verbs| verbs.get(method.to_ascii_lowercase()))
-        .and_then(Value::as_str);
+    let returns = returned(method, path_template);
     let mut checker = Checker::default();
     match returns.map(|name| name.strip_prefix("list:").ok_or(name)) {
         Some(Ok(item)) => checker.page(answer, Some(item), "", 0),
@@ -233,7 +229,14 @@ fn shape_of_object(object: &str) -> Option<&'static str> {
     EMBEDDED.get("objects")?.get(object)?.as_str()
 }
 
-fn definition(name: &str) -> Option<&'static Value> {
+/// What an operation answers with: the name of a shape, behind `list:` for a page of them.
+pub(crate) fn returned(method: &str, path_template: &str) -> Option<&'static str> {
+    let verbs = EMBEDDED.get("returns")?.get(path_template)?;
+    verbs.get(method.to_ascii_lowercase())?.as_str()
+}
+
+/// The schema of a shape.
+pub(crate) fn definition(name: &str) -> Option<&'static Value> {
     EMBEDDED.get("$defs")?.get(name)
 }
 

@@ -152,7 +152,10 @@ impl<T: Stored> Store<T> {
         key: Option<(&str, &str)>,
         cursor: Option<&str>,
     ) -> Option<Box<dyn Iterator<Item = &'a T> + 'a>> {
-        let end = self.slot_of(cursor)?.unwrap_or(self.slots.len());
+        let end = match cursor {
+            Some(id) => *self.by_id.get(id)?,
+            None => self.slots.len(),
+        };
         Some(match key {
             Some((name, value)) => Box::new(
                 self.key_slots(name, value)
@@ -181,13 +184,6 @@ impl<T: Stored> Store<T> {
             ),
             None => Box::new((start..self.slots.len()).filter_map(|slot| self.listed(slot))),
         })
-    }
-
-    fn slot_of(&self, cursor: Option<&str>) -> Option<Option<usize>> {
-        match cursor {
-            None => Some(None),
-            Some(id) => self.by_id.get(id).copied().map(Some),
-        }
     }
 
     fn key_slots(&self, name: &str, value: &str) -> Option<&BTreeSet<usize>> {
@@ -263,6 +259,130 @@ impl<T: Stored> Drop for Changing<'_, T> {
                 *place = Some(object);
             }
             self.store.reindex(self.slot, &self.before, after);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Key, Store, Stored};
+
+    #[derive(Clone, Debug, PartialEq)]
+    struct Thing {
+        id: String,
+        owner: u8,
+        deleted: bool,
+    }
+
+    impl Stored for Thing {
+        fn id(&self) -> &str {
+            &self.id
+        }
+
+        fn created(&self) -> i64 {
+            0
+        }
+
+        fn keys(&self) -> Vec<Key> {
+            vec![("owner", self.owner.to_string())]
+        }
+
+        fn is_deleted(&self) -> bool {
+            self.deleted
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Insert(u8, u8),
+        Move(u8, u8),
+        Delete(u8),
+        Remove(u8),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0_u8..12, 0_u8..3).prop_map(|(id, owner)| Step::Insert(id, owner)),
+            (0_u8..12, 0_u8..3).prop_map(|(id, owner)| Step::Move(id, owner)),
+            (0_u8..12).prop_map(Step::Delete),
+            (0_u8..12).prop_map(Step::Remove),
+        ]
+    }
+
+    /// The same as a plain list would do it.
+    fn apply(model: &mut Vec<Thing>, store: &mut Store<Thing>, step: &Step) {
+        let name = |id: u8| format!("t_{id}");
+        match *step {
+            Step::Insert(id, owner) => {
+                let thing = Thing {
+                    id: name(id),
+                    owner,
+                    deleted: false,
+                };
+                match model.iter_mut().find(|known| known.id == thing.id) {
+                    Some(known) => known.clone_from(&thing),
+                    None => model.push(thing.clone()),
+                }
+                store.insert(thing);
+            }
+            Step::Move(id, owner) => {
+                if let Some(known) = model.iter_mut().find(|known| known.id == name(id)) {
+                    known.owner = owner;
+                }
+                if let Some(mut thing) = store.get_mut(&name(id)) {
+                    thing.owner = owner;
+                }
+            }
+            Step::Delete(id) => {
+                if let Some(known) = model.iter_mut().find(|known| known.id == name(id)) {
+                    known.deleted = true;
+                }
+                if let Some(mut thing) = store.get_mut(&name(id)) {
+                    thing.deleted = true;
+                }
+            }
+            Step::Remove(id) => {
+                model.retain(|known| known.id != name(id));
+                store.remove(&name(id));
+            }
+        }
+    }
+
+    fn ids<'a>(things: impl Iterator<Item = &'a Thing>) -> Vec<String> {
+        things.map(|thing| thing.id.clone()).collect()
+    }
+
+    proptest! {
+        /// Whatever happens to objects, every way of listing them agrees with a plain list.
+        #[test]
+        fn lists_agree_with_a_plain_list(steps in prop::collection::vec(step(), 0..60)) {
+            let (mut model, mut store) = (Vec::new(), Store::default());
+            for step in &steps {
+                apply(&mut model, &mut store, step);
+            }
+            prop_assert_eq!(store.len(), model.len());
+            let listed: Vec<&Thing> = model.iter().filter(|thing| !thing.deleted).collect();
+            prop_assert_eq!(ids(store.oldest_first()), ids(listed.iter().copied()));
+            prop_assert_eq!(ids(store.newest_first()), ids(listed.iter().rev().copied()));
+            for owner in 0..3_u8 {
+                let value = owner.to_string();
+                let own = || listed.iter().copied().filter(|thing| thing.owner == owner);
+                prop_assert_eq!(store.ids_by_key("owner", &value), ids(own()));
+                let key = Some(("owner", value.as_str()));
+                for (place, cursor) in model.iter().enumerate() {
+                    let older = model[..place].iter().rev();
+                    let older = older.filter(|thing| !thing.deleted && thing.owner == owner);
+                    let after = store.after(key, Some(&cursor.id)).unwrap();
+                    prop_assert_eq!(ids(after), ids(older));
+                    let newer = model[place + 1..].iter();
+                    let newer = newer.filter(|thing| !thing.deleted && thing.owner == owner);
+                    let before = store.before(key, &cursor.id).unwrap();
+                    prop_assert_eq!(ids(before), ids(newer));
+                }
+            }
+            prop_assert!(store.after(None, Some("t_none")).is_none());
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::clock::ClockMode;
 use crate::faults::FaultPlan;
 use crate::ids::Ids;
 use crate::request_log::{LoggedRequest, RequestLog};
+use crate::shapes;
 
 /// How a simulator is set up.
 #[derive(Clone, Debug)]
@@ -44,13 +45,16 @@ pub(crate) enum KeyKind {
     Restricted(BTreeSet<String>),
 }
 
+/// By id and livemode.
+type Accounts = BTreeMap<(String, bool), Arc<Mutex<Account>>>;
+
 /// Everything a running simulator knows.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) settings: Settings,
     pub(crate) base_url: String,
     keys: RwLock<HashMap<String, Key>>,
-    accounts: RwLock<BTreeMap<(String, bool), Arc<Mutex<Account>>>>,
+    accounts: RwLock<Accounts>,
     next_request: AtomicU64,
     /// What is to go wrong.
     pub(crate) faults: Mutex<FaultPlan>,
@@ -206,9 +210,25 @@ impl World {
         lock(&self.violations).clear();
     }
 
-    /// Where answers differed from the response shapes.
+    /// Where answers, and what events are about, differed from the response shapes.
     pub(crate) fn violations(&self) -> Vec<String> {
+        if self.checks_responses() {
+            self.check_events();
+        }
         lock(&self.violations).clone()
+    }
+
+    fn check_events(&self) {
+        for account in self.accounts() {
+            let account = lock(&account);
+            // Events of API v2 are thin ones, of another shape.
+            let events = account.events.oldest_first();
+            for event in events.filter(|event| !event.kind.starts_with("v2.")) {
+                for violation in shapes::check_object(&event.render()) {
+                    self.note_violation(format!("event {}: {violation}", event.kind));
+                }
+            }
+        }
     }
 
     /// Keeps a difference; the same one is kept once.

@@ -21,6 +21,10 @@ pub(super) static ROUTES: &[AdminRoute] = &[
     },
 ];
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the table of admin routes asks for a result"
+)]
 fn show(call: &AdminCall<'_>) -> AdminReply {
     let account = call.account();
     let settings = lock(&account).billing.settings.clone();

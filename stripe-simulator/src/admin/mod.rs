@@ -115,32 +115,34 @@ static TABLES: &[&[AdminRoute]] = &[
 /// Answers a request under the prefix.
 pub(crate) fn handle(world: &World, http: &HttpRequest) -> HttpResponse {
     let path = http.path.strip_prefix(PREFIX).unwrap_or_default();
-    let path = if path == "/" { "" } else { path };
-    if path.is_empty() && http.method == "GET" {
-        return HttpResponse::json(200, &index());
-    }
-    let found = TABLES.iter().copied().flatten().find_map(|route| {
-        let args = crate::front::router::capture(route.path, path)?;
-        (route.method == http.method).then_some((route, args))
-    });
-    let Some((route, args)) = found else {
-        return fail(404, "No such admin route; GET /_simulator lists them.");
-    };
-    let body = match read(http) {
-        Ok(body) => body,
-        Err(message) => return fail(400, &message),
-    };
-    match (route.handler)(&AdminCall { world, args, body }) {
+    let outcome = read(http).and_then(|body| answer(world, &http.method, path, body));
+    match outcome {
         Ok(answer) => HttpResponse::json(200, &answer),
-        Err(error) => fail(error.status, &error.message),
+        Err(error) => {
+            let body = json!({ "simulator_error": { "message": error.message } });
+            HttpResponse::json(error.status, &body)
+        }
     }
 }
 
-fn fail(status: u16, message: &str) -> HttpResponse {
-    HttpResponse::json(
-        status,
-        &json!({ "simulator_error": { "message": message } }),
-    )
+/// A call from within the process.
+pub(crate) fn call(world: &World, method: &str, path: &str, body: &Value) -> Result<Value, String> {
+    let body = body.as_object().cloned().unwrap_or_default();
+    answer(world, method, path, body).map_err(|error| error.message)
+}
+
+fn answer(world: &World, method: &str, path: &str, body: Map<String, Value>) -> AdminReply {
+    let path = if path == "/" { "" } else { path };
+    if path.is_empty() && method == "GET" {
+        return Ok(index());
+    }
+    let found = TABLES.iter().copied().flatten().find_map(|route| {
+        let args = crate::front::router::capture(route.path, path)?;
+        (route.method == method).then_some((route, args))
+    });
+    let (route, args) = found
+        .ok_or_else(|| AdminError::not_found("No such admin route; GET /_simulator lists them."))?;
+    (route.handler)(&AdminCall { world, args, body })
 }
 
 fn index() -> Value {
@@ -165,11 +167,12 @@ fn index() -> Value {
     })
 }
 
-fn read(http: &HttpRequest) -> Result<Map<String, Value>, String> {
+fn read(http: &HttpRequest) -> Result<Map<String, Value>, AdminError> {
     let mut body = Map::new();
     if let Some(query) = &http.query {
         let mut form = Form::empty();
-        Form::decode(&mut form, query.as_bytes()).map_err(|error| error.message().to_owned())?;
+        Form::decode(&mut form, query.as_bytes())
+            .map_err(|error| AdminError::invalid(error.message()))?;
         if let Value::Object(map) = contract::untyped(form) {
             body.extend(map);
         }
@@ -177,9 +180,38 @@ fn read(http: &HttpRequest) -> Result<Map<String, Value>, String> {
     if !http.body.is_empty() {
         match serde_json::from_slice(&http.body) {
             Ok(Value::Object(map)) => body.extend(map),
-            Ok(_) => return Err("The body must be a JSON object.".to_owned()),
-            Err(error) => return Err(format!("The body is not JSON: {error}")),
+            Ok(_) => return Err(AdminError::invalid("The body must be a JSON object.")),
+            Err(error) => {
+                return Err(AdminError::invalid(format!(
+                    "The body is not JSON: {error}"
+                )));
+            }
         }
     }
     Ok(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PREFIX, TABLES};
+
+    #[test]
+    fn the_readme_lists_every_admin_route() {
+        let readme = include_str!("../../README.md");
+        for route in TABLES.iter().copied().flatten() {
+            let row = format!("| `{} {PREFIX}{}` |", route.method, route.path);
+            assert!(readme.contains(&row), "README.md lacks {row}");
+        }
+    }
+
+    #[test]
+    fn the_readme_lists_every_fault() {
+        let readme = include_str!("../../README.md");
+        for name in crate::faults::FaultKind::names() {
+            assert!(
+                readme.contains(&format!("`{name}`")),
+                "README.md lacks {name}"
+            );
+        }
+    }
 }

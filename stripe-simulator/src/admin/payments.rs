@@ -70,9 +70,12 @@ fn complete(call: &AdminCall<'_>) -> AdminReply {
         name: params.owned("name"),
     };
     let outcome = with_session(call.world, id, |account| {
-        let step = account
-            .resolve_payment_method(named, "payment_method")
-            .and_then(|method| account.submit_checkout(id, &method, payer));
+        let step = if named == "none" {
+            account.submit_checkout(id, None, payer)
+        } else {
+            let method = account.resolve_payment_method(named, "payment_method");
+            method.and_then(|method| account.submit_checkout(id, Some(&method), payer))
+        };
         Some((step, account.render(id)))
     });
     let Some((step, session)) = outcome else {

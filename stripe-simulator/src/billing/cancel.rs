@@ -2,7 +2,7 @@
 
 use super::invoice_model::{InvoiceItem, InvoiceStatus};
 use super::model::{CancellationDetails, Status, Subscription};
-use super::{collect, invoicing, lifecycle, lines, prorate};
+use super::{change, collect, invoicing, lifecycle, prorate};
 use crate::account::Account;
 use crate::engine::period::Period;
 
@@ -159,16 +159,7 @@ fn credit_unused(account: &mut Account, own: &Subscription) {
 
 /// Bills metered usage so far and the pending items of the subscription, if there are any.
 fn final_invoice(account: &mut Account, own: &Subscription, at: i64) {
-    let mut made = Vec::new();
-    for item in &own.items {
-        if lines::item_is_metered(account, item) {
-            let used = Period {
-                start: item.period.start,
-                end: at.min(item.period.end),
-            };
-            made.extend(lines::for_period(account, own, item, used, Some(used)));
-        }
-    }
+    let made = change::usage_so_far(account, own, at);
     let pending = has_pending(account, own);
     if made.is_empty() && !pending {
         return;

@@ -23,16 +23,6 @@ pub(crate) struct CouponFacts {
     pub(crate) products: Vec<String>,
 }
 
-/// A promotion code as far as redeeming it goes.
-#[derive(Clone, Debug)]
-pub(crate) struct CodeFacts {
-    pub(crate) active: bool,
-    pub(crate) coupon: String,
-    pub(crate) customer: Option<String>,
-    /// Only for customers who have paid nothing yet.
-    pub(crate) first_time: bool,
-}
-
 /// The coupon of this id.
 pub(crate) fn coupon(account: &Account, id: &str) -> Option<CouponFacts> {
     let coupon = account.coupons.get(id).filter(|coupon| !coupon.deleted)?;
@@ -62,16 +52,6 @@ pub(crate) fn coupon(account: &Account, id: &str) -> Option<CouponFacts> {
         },
         once: coupon.duration == Duration::Once,
         products: coupon.products.clone(),
-    })
-}
-
-/// The promotion code of this id.
-pub(crate) fn promotion_code(account: &Account, id: &str) -> Option<CodeFacts> {
-    account.promotion_codes.get(id).map(|code| CodeFacts {
-        active: code.is_active(account),
-        coupon: code.coupon.clone(),
-        customer: code.customer.clone(),
-        first_time: code.first_time_transaction,
     })
 }
 

@@ -1,6 +1,6 @@
 //! Changing a subscription: new items, a new anchor, the end of a trial, a pause, a resumption.
 
-use super::invoice_model::{Invoice, InvoiceItem};
+use super::invoice_model::{Invoice, InvoiceItem, Line};
 use super::invoicing;
 use super::lifecycle::{self, INCOMPLETE_SECONDS};
 use super::lines;
@@ -85,9 +85,9 @@ pub(crate) fn work_out(
             end: now,
         };
         invoice.discounts = discounts::of_subscription(account, &wanted, now);
-        for item in &items {
-            let line = item.line(account.ids.long("il_"));
-            invoice.lines.push(line);
+        for waiting in &items {
+            let made = waiting.line(account.ids.long("il_"));
+            invoice.lines.push(made);
         }
         if starts_period {
             add_period(account, &wanted, &mut invoice, now);
@@ -239,7 +239,7 @@ fn commit(account: &mut Account, wanted: Subscription) {
 }
 
 /// Stores proration items that wait for the next invoice.
-fn store_items(account: &mut Account, items: &[InvoiceItem]) {
+pub(crate) fn store_items(account: &mut Account, items: &[InvoiceItem]) {
     for item in items {
         account.billing.invoice_items.insert(item.clone());
         let object = super::render::invoice_item(item, account);
@@ -413,6 +413,7 @@ pub(crate) fn resumed(account: &mut Account, id: &str) {
     account.update_subscription(id, |own| {
         own.status = Status::Active;
         own.paused = None;
+        own.resume_invoice = None;
     });
     account.change_subscription(id, "customer.subscription.resumed", |_| {});
     lifecycle::plan(account, id);
@@ -461,6 +462,7 @@ pub(crate) fn resume(
         }
     }
     let invoice_id = invoice.id.clone();
+    wanted.resume_invoice = Some(invoice_id.clone());
     commit_billed(account, wanted, invoice, &[]);
     if on_attempt {
         resumed(account, id);
@@ -475,15 +477,68 @@ pub(crate) fn resume(
     if unbilled {
         resumed(account, id);
     }
+    let deadline = now.saturating_add(INCOMPLETE_SECONDS);
+    account.schedule(
+        deadline,
+        "subscription.resume_deadline",
+        give_up_resuming,
+        id,
+    );
+}
+
+/// The invoice of a resumption was not paid in time: it is voided, the pause goes on.
+fn give_up_resuming(account: &mut Account, id: &str) {
+    let now = account.now();
+    let waiting = account
+        .billing
+        .subscriptions
+        .get(id)
+        .filter(|own| own.status == Status::Paused)
+        .and_then(|own| own.resume_invoice.clone());
+    let Some(invoice) = waiting else { return };
+    let late = collect::open_invoice(account, &invoice)
+        .is_some_and(|own| own.created.saturating_add(INCOMPLETE_SECONDS) <= now);
+    if late {
+        invoicing::void(account, &invoice);
+        if let Some(mut own) = account.billing.subscriptions.get_mut(id) {
+            own.resume_invoice = None;
+        }
+    }
+}
+
+/// What a pause bills.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PauseNow {
+    /// `bill_for.unused_time_from`: the unused time is credited.
+    pub(crate) credit_unused: bool,
+    /// `bill_for.outstanding_usage_through`: metered usage is billed.
+    pub(crate) bill_usage: bool,
+    /// `invoicing_behavior: invoice`; otherwise the items wait.
+    pub(crate) invoice_now: bool,
+}
+
+/// The lines of what metered items measured in their running periods.
+pub(crate) fn usage_so_far(account: &mut Account, own: &Subscription, at: i64) -> Vec<Line> {
+    let mut made = Vec::new();
+    for item in &own.items {
+        if lines::item_is_metered(account, item) {
+            let used = Period {
+                start: item.period.start,
+                end: at.min(item.period.end),
+            };
+            made.extend(lines::for_period(account, own, item, used, Some(used)));
+        }
+    }
+    made
 }
 
 /// Pauses a subscription by request.
-pub(crate) fn pause(account: &mut Account, id: &str, credit_unused: bool, invoice_now: bool) {
+pub(crate) fn pause(account: &mut Account, id: &str, how: PauseNow) {
     let Some(own) = account.billing.subscriptions.get(id).cloned() else {
         return;
     };
     let now = account.now();
-    let items = if credit_unused && !own.in_trial(now) {
+    let items = if how.credit_unused && !own.in_trial(now) {
         credit_all(account, &own, now)
     } else {
         Vec::new()
@@ -494,12 +549,18 @@ pub(crate) fn pause(account: &mut Account, id: &str, credit_unused: bool, invoic
         own.paused = Some(("pause_requested", now));
     });
     account.change_subscription(id, "customer.subscription.paused", |_| {});
-    if invoice_now && !items.is_empty() {
+    let used = if how.bill_usage {
+        usage_so_far(account, &own, now)
+    } else {
+        Vec::new()
+    };
+    if (how.invoice_now && !items.is_empty()) || !used.is_empty() {
         let mut invoice = invoicing::blank_for(account, &own, "subscription_update");
         invoice.period = Period {
             start: own.period().start,
             end: now,
         };
+        invoice.lines = used;
         invoicing::take_pending(account, &mut invoice);
         let invoice = invoicing::store_draft(account, invoice);
         invoicing::finalize(account, &invoice);

@@ -1,5 +1,7 @@
 //! Collecting an open invoice: attempts, by request or by the clock, and what they change.
 
+use serde_json::Value;
+
 use super::invoice_model::{Invoice, InvoiceStatus};
 use super::invoicing;
 use super::model::{CollectionMethod, Status};
@@ -7,6 +9,7 @@ use super::payer::{self, Attempt};
 use super::{dunning, lifecycle};
 use crate::account::Account;
 use crate::front::errors::StripeError;
+use crate::resources::customers;
 
 /// The open invoice of this id.
 pub(crate) fn open_invoice(account: &Account, id: &str) -> Option<Invoice> {
@@ -52,6 +55,7 @@ pub(crate) fn attempt(
 /// `automatic` tells an attempt of the clock from one that a request made; only the former is
 /// counted towards dunning.
 pub(crate) fn conclude(account: &mut Account, id: &str, outcome: &Attempt, automatic: bool) {
+    let before = account.render_invoice(id).unwrap_or_default();
     account.change_invoice(id, |own| {
         own.attempted = true;
         if automatic || own.attempt_count == 0 {
@@ -63,15 +67,47 @@ pub(crate) fn conclude(account: &mut Account, id: &str, outcome: &Attempt, autom
         Attempt::Processing => account.change_invoice(id, |own| own.next_payment_attempt = None),
         Attempt::RequiresAction => {
             plan_next(account, id);
+            emit_attempt(account, id, &before);
             account.emit_invoice(id, "invoice.payment_action_required");
             account.emit_invoice(id, "invoice.payment_failed");
             failed(account, id);
         }
         Attempt::Declined(_) | Attempt::NoMethod => {
             plan_next(account, id);
+            emit_attempt(account, id, &before);
             account.emit_invoice(id, "invoice.payment_failed");
             failed(account, id);
         }
+    }
+}
+
+/// Records that an attempt changed the invoice, and that the customer is behind with payments.
+fn emit_attempt(account: &mut Account, id: &str, before: &Value) {
+    if let Some(after) = account.render_invoice(id) {
+        account.emit_updated("invoice.updated", before, &after);
+    }
+    set_delinquent(account, id, true);
+}
+
+/// `customer.delinquent`: whether the latest charge of an invoice failed.
+pub(crate) fn set_delinquent(account: &mut Account, invoice: &str, delinquent: bool) {
+    let customer = account
+        .billing
+        .invoices
+        .get(invoice)
+        .map(|own| own.customer.clone());
+    let Some(customer) = customer else { return };
+    let differs = account
+        .customers
+        .get(&customer)
+        .is_some_and(|own| !own.deleted && own.delinquent != delinquent);
+    if differs {
+        // The change itself cannot be refused.
+        let changed = customers::change(account, &customer, |own| {
+            own.delinquent = delinquent;
+            Ok(())
+        });
+        debug_assert!(changed.is_ok(), "the customer exists");
     }
 }
 
@@ -90,11 +126,13 @@ pub(crate) fn payment_failed(account: &mut Account, invoice: &str) {
     if open_invoice(account, invoice).is_none() {
         return;
     }
+    let before = account.render_invoice(invoice).unwrap_or_default();
     account.change_invoice(invoice, |own| {
         own.attempted = true;
         own.attempt_count = own.attempt_count.max(1);
     });
     plan_next(account, invoice);
+    emit_attempt(account, invoice, &before);
     account.emit_invoice(invoice, "invoice.payment_failed");
     failed(account, invoice);
 }

@@ -114,8 +114,11 @@ fn finish(account: &mut Account, invoice: &str, charged: bool, prepaid: bool, ho
     let Some(open) = collect::open_invoice(account, invoice) else {
         return;
     };
-    if prepaid {
-        collect::conclude(account, invoice, &Attempt::Succeeded, true);
+    let prepaid = open.payment_intent.as_ref().filter(|_| prepaid);
+    if let Some(intent) = prepaid {
+        // A bank debit is only under way.
+        let outcome = payer::outcome(account, &account.collected(intent));
+        collect::conclude(account, invoice, &outcome, true);
     } else if how.payment != PaymentBehavior::DefaultIncomplete {
         let outcome = collect::attempt(account, &open, None, how.off_session);
         collect::conclude(account, invoice, &outcome, true);

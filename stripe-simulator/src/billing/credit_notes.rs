@@ -210,6 +210,8 @@ pub(crate) fn issue(
     let before = account.render_invoice(&invoice.id).unwrap_or_default();
     account.change_invoice(&invoice.id, |own| {
         own.pre_payment_credit_notes = own.pre_payment_credit_notes.saturating_add(pre);
+        // Stripe: "For a status=open invoice, a credit note reduces its amount_due."
+        own.amount_due = own.amount_due.saturating_sub(pre);
         own.post_payment_credit_notes = own.post_payment_credit_notes.saturating_add(post);
     });
     if let Some(after) = account.render_invoice(&invoice.id) {
@@ -250,6 +252,7 @@ pub(crate) fn void(account: &mut Account, id: &str) {
         own.pre_payment_credit_notes = own
             .pre_payment_credit_notes
             .saturating_sub(note.pre_payment);
+        own.amount_due = own.amount_due.saturating_add(note.pre_payment);
     });
     if let Some(object) = account.render(id) {
         account.emit("credit_note.voided", &object);

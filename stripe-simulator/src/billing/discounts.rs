@@ -11,6 +11,7 @@ use crate::engine::discount::Off;
 use crate::engine::period::{Interval, Unit};
 use crate::front::errors::StripeError;
 use crate::params::Params;
+use crate::resources::promotion_codes;
 use crate::store::Stored;
 
 /// What a discount hangs on.
@@ -242,9 +243,8 @@ fn usable_code(
     customer: Option<&str>,
     param: &str,
 ) -> Result<String, StripeError> {
-    let code = catalog::promotion_code(account, id)
-        .ok_or_else(|| StripeError::no_such_in("promotion code", id, param))?;
-    if !code.active {
+    let code = promotion_codes::named(account, id, param)?;
+    if !code.is_active(account) {
         return Err(
             StripeError::invalid("This promotion code is not active, or has expired.")
                 .code("promotion_code_expired")
@@ -255,7 +255,7 @@ fn usable_code(
         let mut invoices = account.billing.invoices.by_key("customer", customer);
         invoices.any(|own| own.amount_paid > 0)
     });
-    if code.first_time && has_paid {
+    if code.first_time_transaction && has_paid {
         return Err(StripeError::invalid(
             "This promotion code cannot be redeemed because the associated customer has prior transactions.",
         )

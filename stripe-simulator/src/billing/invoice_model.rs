@@ -2,10 +2,13 @@
 
 use serde_json::Value;
 
-use super::model::CollectionMethod;
+use super::lines;
+use super::model::{CollectionMethod, Subscription};
+use crate::account::Account;
 use crate::currency::Currency;
 use crate::engine::period::Period;
 use crate::params::Metadata;
+use crate::resources::prices::Price;
 use crate::store::{Key, Stored};
 
 /// An invoice's status (`status`).
@@ -59,6 +62,10 @@ pub(crate) struct CreditedLines {
 
 /// A line of an invoice.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a field of Stripe's object, independent of the others"
+)]
 pub(crate) struct Line {
     pub(crate) id: String,
     /// Before discounts and exclusive tax, in minor units.
@@ -103,6 +110,10 @@ impl Line {
 
 /// An item that waits for the customer's next invoice, or already stands on one.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a field of Stripe's object, independent of the others"
+)]
 pub(crate) struct InvoiceItem {
     pub(crate) id: String,
     pub(crate) customer: String,
@@ -130,6 +141,68 @@ pub(crate) struct InvoiceItem {
 }
 
 impl InvoiceItem {
+    /// An item of nothing, dated now.
+    pub(crate) fn blank(account: &mut Account, customer: &str, currency: Currency) -> Self {
+        let now = account.now();
+        Self {
+            id: account.ids.long("ii_"),
+            customer: customer.to_owned(),
+            currency,
+            date: now,
+            invoice: None,
+            subscription: None,
+            subscription_item: None,
+            amount: 0,
+            quantity: 1,
+            description: None,
+            discountable: true,
+            discounts: Vec::new(),
+            period: Period {
+                start: now,
+                end: now,
+            },
+            price: None,
+            proration: false,
+            credited: None,
+            tax_rates: Vec::new(),
+            tax_inclusive: false,
+            metadata: Metadata::new(),
+            test_clock: account
+                .customers
+                .get(customer)
+                .and_then(|own| own.test_clock.clone()),
+            livemode: account.livemode,
+            deleted: false,
+        }
+    }
+
+    /// So many units of a one-time price, for a subscription.
+    pub(crate) fn once(
+        account: &mut Account,
+        own: &Subscription,
+        price: &Price,
+        quantity: i64,
+    ) -> Self {
+        let mut item = Self::blank(account, &own.customer, own.currency);
+        item.set_price(price, quantity);
+        item.subscription = Some(own.id.clone());
+        item.description = Some(lines::product_name(account, price));
+        item
+    }
+
+    /// Prices so many units of a price.
+    pub(crate) fn set_price(&mut self, price: &Price, quantity: i64) {
+        let unit = lines::unit_amount(price, self.currency);
+        self.amount = lines::pricing(price, self.currency).amount(quantity);
+        self.quantity = quantity;
+        self.price = Some(LinePrice {
+            price: price.id.clone(),
+            product: price.product.clone(),
+            unit_amount_decimal: unit.map(|unit| unit.to_string()),
+        });
+        self.tax_inclusive = lines::is_tax_inclusive(price, self.currency);
+    }
+
     /// The line it makes on an invoice.
     pub(crate) fn line(&self, id: String) -> Line {
         Line {
@@ -195,6 +268,7 @@ pub(crate) struct CustomerSnapshot {
 
 /// When an invoice reached each status (`status_transitions`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "the names are Stripe's")]
 pub(crate) struct Transitions {
     pub(crate) finalized_at: Option<i64>,
     pub(crate) marked_uncollectible_at: Option<i64>,
@@ -217,6 +291,10 @@ pub(crate) struct Totals {
 
 /// An invoice.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a field of Stripe's object, independent of the others"
+)]
 pub(crate) struct Invoice {
     pub(crate) id: String,
     pub(crate) customer: String,
@@ -268,7 +346,8 @@ pub(crate) struct Invoice {
     pub(crate) transitions: Transitions,
     pub(crate) uncollectible_reason: Option<&'static str>,
     pub(crate) payment_intent: Option<String>,
-    pub(crate) from_invoice: Option<String>,
+    /// The invoice it was made from (`from_invoice`).
+    pub(crate) revises: Option<String>,
     pub(crate) latest_revision: Option<String>,
     pub(crate) receipt_number: Option<String>,
     pub(crate) last_finalization_error: Value,
@@ -280,10 +359,7 @@ pub(crate) struct Invoice {
 impl Invoice {
     /// What is still to be paid, in minor units.
     pub(crate) fn amount_remaining(&self) -> i64 {
-        let paid = self
-            .amount_paid
-            .saturating_add(self.pre_payment_credit_notes);
-        self.amount_due.saturating_sub(paid).max(0)
+        self.amount_due.saturating_sub(self.amount_paid).max(0)
     }
 
     /// The secret in the hosted page's address: stable for the invoice.

@@ -4,8 +4,7 @@ use serde_json::{Value, json};
 
 use super::catalog::BalanceKind;
 use super::invoice_model::{
-    CustomerSnapshot, Invoice, InvoiceItem, InvoicePayment, InvoiceStatus, Line, Totals,
-    Transitions,
+    CustomerSnapshot, Invoice, InvoiceItem, InvoicePayment, InvoiceStatus, Totals, Transitions,
 };
 use super::model::{CollectionMethod, Subscription};
 use super::{catalog, collect, discounts, dunning, lifecycle, lines, payer, totals, usage};
@@ -15,6 +14,7 @@ use crate::currency::Currency;
 use crate::engine::currency as engine_currency;
 use crate::engine::period::Period;
 use crate::params::Metadata;
+use crate::resources::customers::Shipping;
 use crate::resources::shared::Address;
 
 /// A draft for a customer, without lines.
@@ -83,7 +83,7 @@ pub(crate) fn blank(
         transitions: Transitions::default(),
         uncollectible_reason: None,
         payment_intent: None,
-        from_invoice: None,
+        revises: None,
         latest_revision: None,
         receipt_number: None,
         last_finalization_error: Value::Null,
@@ -120,7 +120,7 @@ pub(crate) fn blank_for(
         .default_tax_rates
         .clone_from(&subscription.default_tax_rates);
     invoice.automatic_tax = subscription.automatic_tax;
-    invoice.description = subscription.description.clone();
+    invoice.description.clone_from(&subscription.description);
     invoice.footer = setting("footer").as_str().map(str::to_owned);
     invoice.custom_fields = setting("custom_fields");
     invoice.account_tax_ids = setting("account_tax_ids");
@@ -147,7 +147,7 @@ fn snapshot(account: &Account, customer: &str) -> CustomerSnapshot {
         shipping: customer
             .shipping
             .as_ref()
-            .map_or(Value::Null, |own| own.render()),
+            .map_or(Value::Null, Shipping::render),
         tax_exempt: Some(customer.tax_exempt.name().to_owned()),
         tax_ids: catalog::tax_ids(account, &customer.id),
     }
@@ -401,6 +401,7 @@ pub(crate) fn settle(account: &mut Account, id: &str, out_of_band: bool) {
     if !open {
         return;
     }
+    let before = account.render_invoice(id).unwrap_or_default();
     account.change_invoice(id, |own| {
         let remaining = own.amount_remaining();
         own.status = InvoiceStatus::Paid;
@@ -414,8 +415,15 @@ pub(crate) fn settle(account: &mut Account, id: &str, out_of_band: bool) {
         }
     });
     close_payments(account, id, out_of_band);
+    if let Some(after) = account.render_invoice(id) {
+        account.emit_updated("invoice.updated", &before, &after);
+    }
+    collect::set_delinquent(account, id, false);
     account.emit_invoice(id, "invoice.paid");
-    account.emit_invoice(id, "invoice.payment_succeeded");
+    // Stripe: `invoice.paid` also tells of payments out of band, the other of attempts alone.
+    if !out_of_band {
+        account.emit_invoice(id, "invoice.payment_succeeded");
+    }
     lifecycle::invoice_paid(account, id);
 }
 
@@ -466,6 +474,7 @@ fn give_balance_back(account: &mut Account, id: &str) {
     let Some(invoice) = account.billing.invoices.get(id).cloned() else {
         return;
     };
+    usage::give_credits_back(account, &invoice);
     let applied = invoice.ending_balance.unwrap_or(invoice.starting_balance);
     let change = invoice.starting_balance.saturating_sub(applied);
     if change != 0 {

@@ -166,10 +166,16 @@ fn renew(account: &mut Account, id: &str) {
     plan(account, id);
 }
 
+/// Whether a subscription without its trial goes on into a paid period.
+pub(crate) fn goes_on_after_trial(account: &Account, own: &Subscription) -> bool {
+    own.collection_method != CollectionMethod::ChargeAutomatically
+        || own.trial_end_behavior == TrialEndBehavior::CreateInvoice
+        || payer::method_of(account, own).is_some()
+}
+
 /// Whether a trial that has run out goes on into a paid period; if not, it is ended or paused.
-fn may_continue_after_trial(account: &mut Account, own: &Subscription) -> bool {
-    let charged = own.collection_method == CollectionMethod::ChargeAutomatically;
-    if !charged || payer::method_of(account, own).is_some() {
+pub(crate) fn may_continue_after_trial(account: &mut Account, own: &Subscription) -> bool {
+    if goes_on_after_trial(account, own) {
         return true;
     }
     let now = account.now();
@@ -359,7 +365,7 @@ pub(crate) fn invoice_paid(account: &mut Account, invoice: &str) {
         Status::PastDue | Status::Unpaid if !has_newer_unpaid(account, &invoice) => {
             account.update_subscription(&own.id, |own| own.status = Status::Active);
         }
-        Status::Paused if own.latest_invoice.as_deref() == Some(&invoice.id) => {
+        Status::Paused if own.resume_invoice.as_deref() == Some(&invoice.id) => {
             change::resumed(account, &own.id);
         }
         _ => {}

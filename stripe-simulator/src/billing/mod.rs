@@ -41,6 +41,7 @@ pub(crate) struct Billing {
     pub(crate) usage: usage::Usage,
     pub(crate) settings: dunning::BillingSettings,
     pub(crate) credit_grants: Store<usage::CreditGrant>,
+    pub(crate) credit_transactions: Store<usage::CreditTransaction>,
     pub(crate) credit_notes: Store<credit_notes::CreditNote>,
     pub(crate) schedules: Store<schedule::Schedule>,
 }

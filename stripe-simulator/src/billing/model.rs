@@ -134,6 +134,7 @@ pub(crate) struct PauseCollection {
 
 /// What to do about a payment that fails within the request (`payment_behavior`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "the names are Stripe's")]
 pub(crate) enum PaymentBehavior {
     #[default]
     AllowIncomplete,
@@ -222,6 +223,10 @@ pub(crate) struct CancellationDetails {
 
 /// A subscription.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a field of Stripe's object, independent of the others"
+)]
 pub(crate) struct Subscription {
     pub(crate) id: String,
     pub(crate) customer: String,
@@ -261,6 +266,8 @@ pub(crate) struct Subscription {
     pub(crate) flexible: bool,
     /// Why and since when the status is `paused`.
     pub(crate) paused: Option<(&'static str, i64)>,
+    /// The invoice whose payment ends a pause.
+    pub(crate) resume_invoice: Option<String>,
     pub(crate) test_clock: Option<String>,
     pub(crate) livemode: bool,
 }
@@ -319,6 +326,9 @@ impl Stored for Subscription {
             ("status", self.status.as_str().to_owned()),
         ];
         keys.extend(self.items.iter().map(|item| ("item", item.id.clone())));
+        if let Some(intent) = &self.pending_setup_intent {
+            keys.push(("setup_intent", intent.clone()));
+        }
         if let Some(clock) = &self.test_clock {
             keys.push(("test_clock", clock.clone()));
         }

@@ -5,6 +5,7 @@ use super::model::Subscription;
 use crate::account::Account;
 use crate::front::errors::StripeError;
 use crate::payments::collect::{CollectOutcome, CollectRequest, Collected, default_method_types};
+use crate::payments::setup_intent::SetupStatus;
 
 /// What came of one attempt to pay.
 #[derive(Debug)]
@@ -133,7 +134,7 @@ fn saves_method(account: &Account, invoice: &Invoice) -> bool {
         .subscription
         .as_deref()
         .and_then(|id| account.billing.subscriptions.get(id));
-    own.is_some_and(|own| own.saves_method()) || invoice.billing_reason == "subscription_create"
+    own.is_some_and(Subscription::saves_method) || invoice.billing_reason == "subscription_create"
 }
 
 /// The intent's description, as Stripe words it by the invoice's reason.
@@ -169,6 +170,22 @@ pub(crate) fn moved(account: &mut Account, invoice: &str, collected: &Collected)
         Attempt::Declined(_) => super::collect::payment_failed(account, invoice),
         Attempt::RequiresAction => account.emit_invoice(invoice, "invoice.payment_action_required"),
         Attempt::Processing | Attempt::NoMethod => {}
+    }
+}
+
+/// Payments tells that a setup moved: the subscription that waited for it has its method now.
+pub(crate) fn setup_moved(account: &mut Account, intent: &str) {
+    let setup = account.payments.setup_intents.get(intent);
+    let method = setup
+        .filter(|setup| setup.status == SetupStatus::Succeeded)
+        .and_then(|setup| setup.payment_method.clone());
+    let store = &account.billing.subscriptions;
+    let waiting = store.ids_by_key("setup_intent", intent).pop();
+    if let (Some(method), Some(id)) = (method, waiting) {
+        account.update_subscription(&id, |own| {
+            own.pending_setup_intent = None;
+            own.default_payment_method = Some(method);
+        });
     }
 }
 

@@ -24,16 +24,15 @@ pub(crate) fn upcoming_unreckoned(account: &mut Account, own: &Subscription) -> 
 /// What a change bills: its own invoice if it makes one at once, otherwise the next renewal with
 /// the proration items on it.
 pub(crate) fn of_change(account: &mut Account, bill: Bill) -> Invoice {
-    let mut invoice = match bill.invoice {
-        Some(invoice) => invoice,
-        None => {
-            let mut renewal = renewal(account, &bill.wanted);
-            for item in &bill.items {
-                let line = item.line(account.ids.long("il_"));
-                renewal.lines.insert(0, line);
-            }
-            renewal
+    let mut invoice = if let Some(invoice) = bill.invoice {
+        invoice
+    } else {
+        let mut renewal = renewal(account, &bill.wanted);
+        for item in &bill.items {
+            let line = item.line(account.ids.long("il_"));
+            renewal.lines.insert(0, line);
         }
+        renewal
     };
     invoicing::take_pending_copy(account, &mut invoice);
     invoice

@@ -1,13 +1,12 @@
 //! The items a change within a period makes: unused time back, remaining time due.
 
-use super::invoice_model::{CreditedLines, InvoiceItem, LinePrice};
+use super::invoice_model::{CreditedLines, InvoiceItem};
 use super::lines;
 use super::model::{Item, Subscription};
 use crate::account::Account;
 use crate::engine::decimal::Decimal;
 use crate::engine::period::{Period, short_date};
 use crate::engine::proration;
-use crate::resources::prices::Price;
 
 /// Credits what an item has not used of its period at `at`; none when there is nothing to credit.
 pub(crate) fn unused_time(
@@ -59,46 +58,18 @@ fn proration_item(
         start: at.max(item.period.start),
         end: item.period.end,
     };
-    let mut made = blank(account, own, &price, period);
+    let mut made = InvoiceItem::blank(account, &own.customer, own.currency);
+    made.set_price(&price, quantity);
     made.amount = amount;
-    made.quantity = quantity;
+    made.period = period;
     made.description = Some(description);
+    made.subscription = Some(own.id.clone());
+    // Percent discounts are in the amount already.
+    made.discountable = false;
+    made.proration = true;
     made.subscription_item = Some(item.id.clone());
     made.tax_rates.clone_from(&item.tax_rates);
     Some(made)
-}
-
-fn blank(account: &mut Account, own: &Subscription, price: &Price, period: Period) -> InvoiceItem {
-    InvoiceItem {
-        id: account.ids.long("ii_"),
-        customer: own.customer.clone(),
-        currency: own.currency,
-        date: account.now(),
-        invoice: None,
-        subscription: Some(own.id.clone()),
-        subscription_item: None,
-        amount: 0,
-        quantity: 1,
-        description: None,
-        // Percent discounts are in the amount already.
-        discountable: false,
-        discounts: Vec::new(),
-        period,
-        price: Some(LinePrice {
-            price: price.id.clone(),
-            product: price.product.clone(),
-            unit_amount_decimal: lines::unit_amount(price, own.currency)
-                .map(|unit| unit.to_string()),
-        }),
-        proration: true,
-        credited: None,
-        tax_rates: Vec::new(),
-        tax_inclusive: lines::is_tax_inclusive(price, own.currency),
-        metadata: crate::params::Metadata::new(),
-        test_clock: own.test_clock.clone(),
-        livemode: own.livemode,
-        deleted: false,
-    }
 }
 
 /// The invoice line that billed the period an item is credited for.

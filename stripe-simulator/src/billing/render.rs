@@ -28,25 +28,20 @@ pub(crate) fn billing_mode(flexible: bool) -> Value {
 
 /// A subscription.
 pub(crate) fn subscription(subscription: &Subscription, account: &Account) -> Value {
+    let mut object = subscription_head(subscription, account);
+    extend(&mut object, subscription_rest(subscription, account));
+    object
+}
+
+fn subscription_head(subscription: &Subscription, account: &Account) -> Value {
     let items: Vec<Value> = subscription
         .items
         .iter()
         .map(|own| item(own, subscription, account))
         .collect();
     let count = items.len();
-    let pause = subscription.pause_collection.map(
-        |pause| json!({ "behavior": pause.behavior.as_str(), "resumes_at": pause.resumes_at }),
-    );
-    let status_details = subscription
-        .paused
-        .filter(|_| subscription.status == Status::Paused);
-    let status_details = status_details.map(|(reason, at)| {
-        json!({ "paused": {
-            "subscription": { "type": reason }, "transitioned_at": at, "type": "subscription",
-        } })
-    });
     let cancellation = &subscription.cancellation;
-    let mut object = json!({
+    json!({
         "id": subscription.id,
         "object": "subscription",
         "application": null,
@@ -90,8 +85,22 @@ pub(crate) fn subscription(subscription: &Subscription, account: &Account) -> Va
         "livemode": subscription.livemode,
         "managed_payments": { "enabled": false },
         "metadata": subscription.metadata,
+    })
+}
+
+fn subscription_rest(subscription: &Subscription, account: &Account) -> Value {
+    let pause = subscription.pause_collection.map(
+        |pause| json!({ "behavior": pause.behavior.as_str(), "resumes_at": pause.resumes_at }),
+    );
+    let status_details = subscription
+        .paused
+        .filter(|_| subscription.status == Status::Paused);
+    let status_details = status_details.map(|(reason, at)| {
+        json!({ "paused": {
+            "subscription": { "type": reason }, "transitioned_at": at, "type": "subscription",
+        } })
     });
-    let rest = json!({
+    json!({
         "next_pending_invoice_item_invoice": null,
         "on_behalf_of": null,
         "pause_collection": pause,
@@ -111,9 +120,7 @@ pub(crate) fn subscription(subscription: &Subscription, account: &Account) -> Va
             "missing_payment_method": subscription.trial_end_behavior.as_str(),
         } },
         "trial_start": subscription.trial_start,
-    });
-    extend(&mut object, rest);
-    object
+    })
 }
 
 /// Adds the members of one object to another: large shapes are written in two steps.
@@ -275,7 +282,7 @@ fn invoice_links(invoice: &Invoice, account: &Account) -> Value {
         .map(|reason| json!({ "uncollectible": { "reason": reason } }));
     json!({
         "footer": invoice.footer,
-        "from_invoice": invoice.from_invoice.as_ref().map(|from| json!({ "action": "revision", "invoice": from })),
+        "from_invoice": invoice.revises.as_ref().map(|from| json!({ "action": "revision", "invoice": from })),
         "hosted_invoice_url": hosted,
         "invoice_pdf": pdf,
         "issuer": { "account": null, "type": "self" },

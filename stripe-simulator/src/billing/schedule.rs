@@ -3,9 +3,11 @@
 use serde_json::Value;
 
 use super::create::{self, Beginning};
+use super::invoice_model::InvoiceItem;
 use super::model::{ProrationBehavior, Subscription};
 use super::{cancel, change, discounts};
 use crate::account::Account;
+use crate::clock::DAY;
 use crate::params::Metadata;
 use crate::store::{Key, Stored};
 
@@ -64,6 +66,8 @@ pub(crate) struct Phase {
     /// Coupons and promotion codes: parameter name and id.
     pub(crate) discounts: Vec<(&'static str, String)>,
     pub(crate) automatic_tax: Option<bool>,
+    /// `add_invoice_items`: one-time price and quantity of each.
+    pub(crate) extra: Vec<(String, i64)>,
 }
 
 /// A schedule.
@@ -122,6 +126,26 @@ pub(crate) fn plan(account: &mut Account, id: &str) {
     }
     if let Some(last) = own.phases.last() {
         account.schedule(last.end, "schedule.end", enter, id);
+        let notice = last.end.saturating_sub(EXPIRING_SECONDS);
+        if notice > now {
+            account.schedule(notice, "schedule.expiring", expiring, id);
+        }
+    }
+}
+
+/// Stripe: `subscription_schedule.expiring` "occurs 7 days before a subscription schedule will
+/// expire".
+const EXPIRING_SECONDS: i64 = 7 * DAY;
+
+fn expiring(account: &mut Account, id: &str) {
+    let now = account.now();
+    let soon = account.billing.schedules.get(id).is_some_and(|own| {
+        let end = own.phases.last().map(|last| last.end);
+        own.status == ScheduleStatus::Active
+            && end.is_some_and(|end| end > now && end - now <= EXPIRING_SECONDS)
+    });
+    if soon {
+        emit(account, id, "subscription_schedule.expiring");
     }
 }
 
@@ -145,9 +169,9 @@ pub(crate) fn enter(account: &mut Account, id: &str) {
         Some(phase) if phase.start == now || own.subscription.is_none() => {
             begin_phase(account, &own, phase);
         }
-        Some(_) => {}
         None if own.phases.last().is_some_and(|last| last.end <= now) => complete(account, &own),
-        None => {}
+        // The phase runs already, or the first is yet to come.
+        Some(_) | None => {}
     }
 }
 
@@ -157,11 +181,26 @@ fn begin_phase(account: &mut Account, own: &Schedule, phase: &Phase) {
         .as_deref()
         .and_then(|id| account.billing.subscriptions.get(id));
     match stored.cloned() {
-        Some(old) if !old.status.is_ended() => change_to(account, &old, phase),
+        Some(old) if !old.status.is_ended() => {
+            let extra = extra_items(account, &old, phase);
+            change::store_items(account, &extra);
+            change_to(account, &old, phase);
+        }
         Some(_) => {}
         None => start(account, own, phase),
     }
     emit(account, &own.id, "subscription_schedule.updated");
+}
+
+/// The one-time items that a phase begins with.
+fn extra_items(account: &mut Account, own: &Subscription, phase: &Phase) -> Vec<InvoiceItem> {
+    let mut made = Vec::new();
+    for (price, quantity) in &phase.extra {
+        if let Some(price) = account.prices.get(price).cloned() {
+            made.push(InvoiceItem::once(account, own, &price, *quantity));
+        }
+    }
+    made
 }
 
 fn change_to(account: &mut Account, old: &Subscription, phase: &Phase) {
@@ -192,6 +231,7 @@ fn start(account: &mut Account, own: &Schedule, phase: &Phase) {
     let how = Beginning {
         draft_first: true,
         off_session: true,
+        extra: extra_items(account, &wanted, phase),
         ..Beginning::default()
     };
     if let Ok(subscription) = create::create(account, wanted, &how)
@@ -263,11 +303,11 @@ fn redeem(account: &mut Account, own: &Subscription, phase: &Phase) -> Vec<Strin
     for (kind, id) in &phase.discounts {
         let by_code = *kind == "promotion_code";
         let facts = if by_code {
-            super::catalog::promotion_code(account, id)
+            account.promotion_codes.get(id)
         } else {
             None
         };
-        let coupon = facts.map_or_else(|| id.clone(), |code| code.coupon);
+        let coupon = facts.map_or_else(|| id.clone(), |code| code.coupon.clone());
         let code = by_code.then_some(id.as_str());
         // A coupon that has expired since the schedule was made simply does not apply.
         let made = discounts::redeem(
@@ -332,7 +372,15 @@ pub(crate) fn subscription_ended(account: &mut Account, subscription: &str) {
         .get(&schedule)
         .is_some_and(|own| own.status.is_live());
     if live {
+        let delinquent = account
+            .billing
+            .subscriptions
+            .get(subscription)
+            .is_some_and(|own| own.cancellation.reason == Some("payment_failed"));
         canceled(account, &schedule);
+        if delinquent {
+            emit(account, &schedule, "subscription_schedule.aborted");
+        }
     }
 }
 

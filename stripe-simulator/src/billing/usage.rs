@@ -196,6 +196,81 @@ impl Stored for CreditGrant {
     }
 }
 
+impl CreditGrant {
+    /// Whether it may pay now.
+    pub(crate) fn is_usable(&self, now: i64) -> bool {
+        self.remaining > 0
+            && self.voided_at.is_none()
+            && self.effective_at <= now
+            && self.expires_at.is_none_or(|at| at > now)
+    }
+}
+
+/// What moved a grant's balance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum CreditMovement {
+    Granted,
+    Applied {
+        invoice: String,
+        line: String,
+    },
+    /// The invoice it was applied to was voided.
+    GivenBack {
+        invoice: String,
+        line: String,
+    },
+}
+
+/// A movement of billing credits (`billing.credit_balance_transaction`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CreditTransaction {
+    pub(crate) id: String,
+    pub(crate) created: i64,
+    pub(crate) customer: String,
+    pub(crate) grant: String,
+    pub(crate) currency: crate::currency::Currency,
+    /// Minor units, above zero.
+    pub(crate) amount: i64,
+    pub(crate) movement: CreditMovement,
+    pub(crate) test_clock: Option<String>,
+}
+
+impl CreditTransaction {
+    /// A movement of a grant's balance.
+    pub(crate) fn of(
+        grant: &CreditGrant,
+        id: String,
+        amount: i64,
+        movement: CreditMovement,
+        now: i64,
+    ) -> Self {
+        Self {
+            id,
+            created: now,
+            customer: grant.customer.clone(),
+            grant: grant.id.clone(),
+            currency: grant.currency,
+            amount,
+            movement,
+            test_clock: grant.test_clock.clone(),
+        }
+    }
+}
+
+impl Stored for CreditTransaction {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn created(&self) -> i64 {
+        self.created
+    }
+
+    fn keys(&self) -> Vec<Key> {
+        vec![("customer", self.customer.clone())]
+    }
+}
+
 /// The customer's grants that may pay now, in the order Stripe uses them: priority, the soonest
 /// to expire, promotional before paid, the oldest (docs.stripe.com, "Billing credits").
 fn usable_grants(account: &Account, invoice: &Invoice) -> Vec<CreditGrant> {
@@ -204,13 +279,7 @@ fn usable_grants(account: &Account, invoice: &Invoice) -> Vec<CreditGrant> {
         .billing
         .credit_grants
         .by_key("customer", &invoice.customer)
-        .filter(|grant| {
-            grant.currency == invoice.currency
-                && grant.remaining > 0
-                && grant.voided_at.is_none()
-                && grant.effective_at <= now
-                && grant.expires_at.is_none_or(|at| at > now)
-        })
+        .filter(|grant| grant.currency == invoice.currency && grant.is_usable(now))
         .cloned()
         .collect();
     grants.sort_by_key(|grant| {
@@ -232,8 +301,8 @@ pub(crate) fn apply_credit_grants(account: &mut Account, invoice: &mut Invoice, 
     for line in &mut invoice.lines {
         line.credit_amounts.clear();
     }
+    let now = account.now();
     for mut grant in usable_grants(account, invoice) {
-        let transaction = account.ids.long("cbtxn_");
         for line in invoice.lines.iter_mut().filter(|line| line.metered) {
             let fits = grant.prices.is_empty()
                 || line
@@ -241,13 +310,48 @@ pub(crate) fn apply_credit_grants(account: &mut Account, invoice: &mut Invoice, 
                     .as_ref()
                     .is_some_and(|price| grant.prices.contains(&price.price));
             let amount = line.taxable().min(grant.remaining);
-            if fits && amount > 0 {
-                grant.remaining -= amount;
-                line.credit_amounts.push((transaction.clone(), amount));
+            if !fits || amount <= 0 {
+                continue;
+            }
+            grant.remaining -= amount;
+            let id = account.ids.long("cbtxn_");
+            line.credit_amounts.push((id.clone(), amount));
+            if spend {
+                let movement = CreditMovement::Applied {
+                    invoice: invoice.id.clone(),
+                    line: line.id.clone(),
+                };
+                let made = CreditTransaction::of(&grant, id, amount, movement, now);
+                account.billing.credit_transactions.insert(made);
             }
         }
         if spend && let Some(mut own) = account.billing.credit_grants.get_mut(&grant.id) {
             own.remaining = grant.remaining;
+        }
+    }
+}
+
+/// Gives back the credits that a voided invoice used.
+pub(crate) fn give_credits_back(account: &mut Account, invoice: &Invoice) {
+    let now = account.now();
+    for line in &invoice.lines {
+        for (transaction, amount) in &line.credit_amounts {
+            let used = account.billing.credit_transactions.get(transaction);
+            let Some(grant) = used.map(|used| used.grant.clone()) else {
+                continue;
+            };
+            let id = account.ids.long("cbtxn_");
+            let Some(mut own) = account.billing.credit_grants.get_mut(&grant) else {
+                continue;
+            };
+            own.remaining = own.remaining.saturating_add(*amount);
+            let movement = CreditMovement::GivenBack {
+                invoice: invoice.id.clone(),
+                line: line.id.clone(),
+            };
+            let made = CreditTransaction::of(&own, id, *amount, movement, now);
+            drop(own);
+            account.billing.credit_transactions.insert(made);
         }
     }
 }

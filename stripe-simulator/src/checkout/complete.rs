@@ -8,6 +8,7 @@ use crate::front::errors::StripeError;
 use crate::front::router::Method;
 use crate::params::Metadata;
 use crate::payments::attempt::Attempt;
+use crate::payments::collect::CollectOutcome;
 use crate::payments::instrument::{Answer, Circumstances, Presence};
 use crate::payments::payment_intent::{CaptureMethod, Owner, PaymentIntent, PaymentStatus};
 use crate::payments::settle::{BankAnswer, NothingToAuthenticate};
@@ -25,14 +26,15 @@ pub(crate) enum Step {
 }
 
 impl Account {
-    /// The customer pays, subscribes or saves with this payment method.
+    /// The customer pays, subscribes or saves with this payment method; without one where the
+    /// session needs none.
     ///
     /// # Errors
-    /// 400 for a session that is not open.
+    /// 400 for a session that is not open, or that needs a method.
     pub(crate) fn submit_checkout(
         &mut self,
         id: &str,
-        method: &str,
+        method: Option<&str>,
         payer: Payer,
     ) -> Result<Step, StripeError> {
         let Some(mut session) = self.hosted.sessions.get_mut(id) else {
@@ -44,12 +46,20 @@ impl Account {
                 session.status.as_str()
             )));
         }
+        if method.is_none() && !session.needs_no_method() {
+            return Err(StripeError::missing_param("payment_method"));
+        }
         session.payer = payer;
         let (mode, customer) = (session.mode, session.customer.clone());
         drop(session);
         if let Some(customer) = customer {
             self.act_for(&customer);
         }
+        let Some(method) = method else {
+            return Ok(self
+                .session(id)
+                .map_or_else(gone, |own| self.subscribe(&own, None)));
+        };
         Ok(match mode {
             Mode::Setup => self.submit_setup(id, method),
             Mode::Payment => self.submit_payment(id, method),
@@ -218,10 +228,7 @@ impl Account {
                 }
                 Step::Authenticate(id.to_owned())
             }
-            Answer::FundsNeeded => {
-                Step::Refused("This payment method cannot pay for a subscription.".to_owned())
-            }
-            Answer::Approved | Answer::Pending(_) => self.subscribe(&session, method),
+            Answer::Approved | Answer::Pending(_) => self.subscribe(&session, Some(method)),
         }
     }
 
@@ -248,7 +255,7 @@ impl Account {
                 if let Some(mut method) = self.payments.payment_methods.get_mut(&method) {
                     method.authenticated_once = true;
                 }
-                self.subscribe(&session, &method)
+                self.subscribe(&session, Some(&method))
             }
         };
         if let (Step::Refused(message), Some(mut session)) =
@@ -259,15 +266,17 @@ impl Account {
         Ok(())
     }
 
-    fn subscribe(&mut self, session: &CheckoutSession, method: &str) -> Step {
+    fn subscribe(&mut self, session: &CheckoutSession, method: Option<&str>) -> Step {
         let customer = match self.customer_of(session) {
             Some(customer) => customer,
             None => self.make_customer(&session.id),
         };
         self.act_for(&customer);
-        self.attach_verified(method, &customer);
-        if let Some(mut method) = self.payments.payment_methods.get_mut(method) {
-            method.set_up = true;
+        if let Some(method) = method {
+            self.attach_verified(method, &customer);
+            if let Some(mut method) = self.payments.payment_methods.get_mut(method) {
+                method.set_up = true;
+            }
         }
         let params = subscription_params(session, &customer, method);
         let made = self.call(Method::Post, "/v1/subscriptions", &params);
@@ -385,17 +394,37 @@ impl Account {
             return;
         }
         match payment {
-            Some(PaymentStatus::Succeeded) => {
-                if let Some(mut session) = self.hosted.sessions.get_mut(id) {
-                    session.payment_status = PaidStatus::Paid;
-                }
-                self.emit_session(id, "checkout.session.async_payment_succeeded");
-            }
-            Some(PaymentStatus::RequiresPaymentMethod) => {
-                self.emit_session(id, "checkout.session.async_payment_failed");
-            }
+            Some(PaymentStatus::Succeeded) => self.paid_later(id, true),
+            Some(PaymentStatus::RequiresPaymentMethod) => self.paid_later(id, false),
             _ => {}
         }
+    }
+
+    /// The first invoice of a subscription that a session made has been settled, or its debit has
+    /// come back.
+    pub(crate) fn checkout_invoice_moved(&mut self, invoice: &str, outcome: &CollectOutcome) {
+        for id in self.hosted.sessions.ids_by_key("invoice", invoice) {
+            let waits = self
+                .session(&id)
+                .is_some_and(|session| session.payment_status == PaidStatus::Unpaid);
+            match outcome {
+                CollectOutcome::Succeeded if waits => self.paid_later(&id, true),
+                CollectOutcome::Declined { .. } if waits => self.paid_later(&id, false),
+                _ => {}
+            }
+        }
+    }
+
+    /// A complete session hears how its debit ended.
+    fn paid_later(&mut self, id: &str, paid: bool) {
+        if !paid {
+            self.emit_session(id, "checkout.session.async_payment_failed");
+            return;
+        }
+        if let Some(mut session) = self.hosted.sessions.get_mut(id) {
+            session.payment_status = PaidStatus::Paid;
+        }
+        self.emit_session(id, "checkout.session.async_payment_succeeded");
     }
 
     /// Ends an open session without success: by call, or by the clock.
@@ -411,7 +440,7 @@ impl Account {
         let intent = session.payment_intent.clone();
         drop(session);
         if let Some(intent) = intent {
-            self.cancel_payment(&intent, "expired");
+            self.cancel_payment(&intent, Some("expired"));
         }
         self.emit_session(id, "checkout.session.expired");
     }
@@ -427,7 +456,7 @@ fn gone() -> Step {
 fn subscription_params(
     session: &CheckoutSession,
     customer: &str,
-    method: &str,
+    method: Option<&str>,
 ) -> Map<String, Value> {
     let mut params = session.given_map("subscription_data");
     let (recurring, once): (Vec<_>, Vec<_>) = session.lines.iter().partition(|line| line.recurring);
@@ -439,7 +468,9 @@ fn subscription_params(
         lines.into_iter().map(item).collect()
     };
     params.insert("customer".to_owned(), customer.into());
-    params.insert("default_payment_method".to_owned(), method.into());
+    if let Some(method) = method {
+        params.insert("default_payment_method".to_owned(), method.into());
+    }
     params.insert("items".to_owned(), items(recurring));
     if !once.is_empty() {
         params.insert("add_invoice_items".to_owned(), items(once));

@@ -181,6 +181,16 @@ impl PortalSession {
         format!("{base_url}/p/session/{}", self.secret)
     }
 
+    /// Where a flow leads once its one thing is done.
+    pub(crate) fn after_completion(&self) -> Option<&str> {
+        let after = self.flow.as_ref()?.get("after_completion")?;
+        let redirects = after.get("type").and_then(Value::as_str) == Some("redirect");
+        after
+            .pointer("/redirect/return_url")?
+            .as_str()
+            .filter(|_| redirects)
+    }
+
     pub(crate) fn render(&self, base_url: &str) -> Value {
         json!({
             "id": self.id,

@@ -6,6 +6,7 @@ use crate::account::Account;
 use crate::currency::Currency;
 use crate::front::list::embedded;
 use crate::params::Metadata;
+use crate::payments::payment_intent::render_configuration;
 use crate::store::{Key, Stored};
 
 /// `session.mode`.
@@ -136,6 +137,7 @@ impl Stored for CheckoutSession {
             ("customer", &self.customer),
             ("payment_intent", &self.payment_intent),
             ("subscription", &self.subscription),
+            ("invoice", &self.invoice),
             ("payment_link", &self.payment_link),
         ];
         named
@@ -153,6 +155,14 @@ impl CheckoutSession {
                 .iter()
                 .fold(0, |sum, line| i64::saturating_add(sum, line.amount))
         })
+    }
+
+    /// Whether it can be completed without a payment method: nothing is due, and the caller asked
+    /// for one only `if_required`.
+    pub(crate) fn needs_no_method(&self) -> bool {
+        self.mode == Mode::Subscription
+            && self.total() == Some(0)
+            && self.given_text("payment_method_collection") == Some("if_required")
     }
 
     pub(crate) fn is_hosted(&self) -> bool {
@@ -223,6 +233,7 @@ impl CheckoutSession {
             "expires_at": self.expires_at,
             "invoice": self.invoice,
             "livemode": self.livemode,
+            "managed_payments": { "enabled": false },
             "metadata": self.metadata,
             "mode": self.mode.as_str(),
             "payment_intent": self.payment_intent,
@@ -250,10 +261,10 @@ impl CheckoutSession {
             Mode::Subscription => Value::Null,
             _ => or("customer_creation", "if_required".into()),
         };
-        let collection = if self.mode == Mode::Setup {
-            "always"
-        } else {
+        let collection = if self.mode == Mode::Payment {
             "if_required"
+        } else {
+            "always"
         };
         json!({
             "allow_promotion_codes": self.shown("allow_promotion_codes"),
@@ -276,7 +287,7 @@ impl CheckoutSession {
             "origin_context": self.shown("origin_context"),
             "payment_method_collection": or("payment_method_collection", collection.into()),
             "payment_method_configuration_details":
-                self.configuration.as_ref().map(|id| json!({ "id": id, "parent": null })),
+                render_configuration(self.configuration.as_deref()),
             "payment_method_options": or("payment_method_options", json!({
                 "card": { "request_three_d_secure": "automatic" },
             })),

@@ -21,34 +21,34 @@ pub(crate) fn share(full: Decimal, seconds: i64, of_seconds: i64) -> i64 {
     full.fraction(seconds.min(of_seconds), of_seconds).round()
 }
 
-/// The two lines of a change at one instant, in minor units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Lines {
-    /// Unused time of the old price: zero or below.
-    pub(crate) credit: i64,
-    /// Remaining time of the new price: zero or above.
-    pub(crate) debit: i64,
-}
-
-impl Lines {
-    /// What the change costs; below zero when it gives something back.
-    pub(crate) const fn net(self) -> i64 {
-        self.credit.saturating_add(self.debit)
-    }
-}
-
-/// Credits the old and debits the new amount for the rest of a period.
-pub(crate) fn change(old_full: Decimal, new_full: Decimal, period: Period, at: i64) -> Lines {
-    Lines {
-        credit: -remaining(old_full, period, at),
-        debit: remaining(new_full, period, at),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// The two lines of a change at one instant, in minor units.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    struct Lines {
+        /// Unused time of the old price: zero or below.
+        credit: i64,
+        /// Remaining time of the new price: zero or above.
+        debit: i64,
+    }
+
+    impl Lines {
+        /// What the change costs; below zero when it gives something back.
+        const fn net(self) -> i64 {
+            self.credit.saturating_add(self.debit)
+        }
+    }
+
+    /// Credits the old and debits the new amount for the rest of a period.
+    fn change(old_full: Decimal, new_full: Decimal, period: Period, at: i64) -> Lines {
+        Lines {
+            credit: -remaining(old_full, period, at),
+            debit: remaining(new_full, period, at),
+        }
+    }
 
     const MONTH: Period = Period {
         start: 0,

@@ -37,6 +37,27 @@ pub(crate) fn authenticate(
     }
 }
 
+/// Checks the `Stripe-Account` header: the simulator has no connected accounts, so only a key's own
+/// account can be named.
+///
+/// # Errors
+/// 403 `account_invalid`.
+pub(crate) fn check_account(
+    header: Option<&str>,
+    text: &str,
+    key: &Key,
+) -> Result<(), StripeError> {
+    match header {
+        Some(account) if account != key.account_id => Err(StripeError::forbidden(format!(
+            "The provided key '{}' does not have access to account '{account}' (or that account does not exist). Application access may have been revoked.",
+            mask(text)
+        ))
+        .code("account_invalid")
+        .not_stored()),
+        _ => Ok(()),
+    }
+}
+
 /// Checks a route against the key, before anything is looked up.
 ///
 /// # Errors

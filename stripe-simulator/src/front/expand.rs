@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::errors::StripeError;
+use super::expandable::refused;
 use crate::account::Account;
 use crate::registry;
 
@@ -79,7 +80,7 @@ fn descend(
     match child {
         Value::String(id) => match registry::find(account, id) {
             Some(object) => *child = object,
-            None if rest.is_empty() => return Err(refused(whole)),
+            None if rest.is_empty() => return Err(refused(whole, false)),
             None => return Ok(()),
         },
         Value::Array(items) => {
@@ -119,21 +120,11 @@ fn put_in(
             map.insert(field.to_owned(), value);
             Ok(())
         }
-        None if !map.contains_key(field) => Err(refused(whole)),
+        None if !map.contains_key(field) => Err(refused(whole, false)),
         // Numbers, flags and ordinary hashes cannot be expanded; hashes may be passed through.
         None => match map.get(field) {
-            Some(Value::Bool(_) | Value::Number(_)) if is_last => Err(refused(whole)),
+            Some(Value::Bool(_) | Value::Number(_)) if is_last => Err(refused(whole, false)),
             _ => Ok(()),
         },
     }
-}
-
-fn refused(path: &str) -> StripeError {
-    let hint = if path.starts_with("data.") {
-        String::new()
-    } else {
-        format!(" You may want to try expanding 'data.{path}' instead.")
-    };
-    StripeError::invalid(format!("This property cannot be expanded ({path}).{hint}"))
-        .param("expand")
 }

@@ -65,18 +65,14 @@ impl Form {
         let Self::Map(map) = self else {
             return Err(mixed(name));
         };
-        match rest {
-            [] => {
-                map.insert((*key).to_owned(), Self::Text(value));
-                Ok(())
-            }
-            [..] => {
-                let child = map
-                    .entry((*key).to_owned())
-                    .or_insert_with(|| Self::List(Vec::new()));
-                child.put(rest, value, name)
-            }
+        if rest.is_empty() {
+            map.insert((*key).to_owned(), Self::Text(value));
+            return Ok(());
         }
+        let child = map
+            .entry((*key).to_owned())
+            .or_insert_with(|| Self::List(Vec::new()));
+        child.put(rest, value, name)
     }
 
     /// `a[]=x` appends; `a[][b]=x` continues the last hash until one of its keys repeats.
@@ -100,9 +96,6 @@ impl Form {
     }
 
     /// From a JSON body (`/v2` takes no forms).
-    ///
-    /// # Errors
-    /// 400 when nesting is too deep.
     pub(crate) fn from_json(value: serde_json::Value) -> Self {
         match value {
             serde_json::Value::Null => Self::Text(String::new()),
@@ -194,4 +187,82 @@ fn invalid_encoding() -> StripeError {
         "Invalid request: the parameters are not valid UTF-8 in application/x-www-form-urlencoded form.",
     )
     .not_stored()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Form;
+
+    fn decode(text: &[u8]) -> Result<Form, super::StripeError> {
+        let mut form = Form::empty();
+        Form::decode(&mut form, text).map(|()| form)
+    }
+
+    fn text(value: &str) -> Form {
+        Form::Text(value.to_owned())
+    }
+
+    fn map(entries: &[(&str, Form)]) -> Form {
+        let entries = entries.iter();
+        Form::Map(
+            entries
+                .map(|(name, form)| ((*name).to_owned(), form.clone()))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn brackets_make_hashes_and_lists() {
+        let form = decode(b"a=1&b[c]=2&b[d][e]=3&f[]=4&f[]=5&g[0][h]=6&i=%20%2B+").unwrap();
+        let b = map(&[("c", text("2")), ("d", map(&[("e", text("3"))]))]);
+        let f = Form::List(vec![text("4"), text("5")]);
+        let g = map(&[("0", map(&[("h", text("6"))]))]);
+        let whole = [
+            ("a", text("1")),
+            ("b", b),
+            ("f", f),
+            ("g", g),
+            ("i", text(" + ")),
+        ];
+        assert_eq!(form, map(&whole));
+    }
+
+    #[test]
+    fn hashes_in_lists_go_on_until_a_key_repeats() {
+        let form = decode(b"a[][x]=1&a[][y]=2&a[][x]=3").unwrap();
+        let first = map(&[("x", text("1")), ("y", text("2"))]);
+        let list = Form::List(vec![first, map(&[("x", text("3"))])]);
+        assert_eq!(form, map(&[("a", list)]));
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for text in [
+            "a[=1",
+            "a[b=1",
+            "[a]=1",
+            "a[b]c=1",
+            "a=%zz",
+            "a=%ff",
+            "a=1&a[b]=2",
+            "a=%00",
+        ] {
+            assert!(decode(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            // Whether it is refused or not is the business of the tests above.
+            let _ = decode(&bytes);
+        }
+
+        #[test]
+        fn brackets_in_any_order_make_no_panic(text in "[a-c\\[\\]=&0-2]{0,60}") {
+            let _ = decode(text.as_bytes());
+        }
+    }
 }

@@ -28,7 +28,6 @@ impl Account {
             stamp: self.current_request.clone().unwrap_or_default(),
             path: path.to_owned(),
             args,
-            api_version: crate::API_VERSION.to_owned(),
             browser_secret: None,
             legacy: Legacy::default(),
             stale: 0,
@@ -37,9 +36,7 @@ impl Account {
             account: self,
             request: &request,
         };
-        match (route.handler)(&mut ctx, Params::new(params))? {
-            Answer::Json(body) => Ok(body),
-            Answer::Bytes { .. } => Ok(Value::Null),
-        }
+        let Answer(body) = (route.handler)(&mut ctx, Params::new(params))?;
+        Ok(body)
     }
 }

@@ -47,7 +47,7 @@ const REMOVALS: [Removal; 5] = [
                 fields,
                 "payment_method_types",
                 "allowed_payment_method_types",
-            )
+            );
         },
     },
     // https://docs.stripe.com/changelog/clover/2025-09-30/polymorphic-coupon

@@ -4,6 +4,7 @@ pub(crate) mod auth;
 pub(crate) mod contract;
 pub(crate) mod errors;
 pub(crate) mod expand;
+pub(crate) mod expandable;
 pub(crate) mod form;
 pub(crate) mod idempotency;
 mod inner;

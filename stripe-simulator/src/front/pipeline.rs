@@ -10,7 +10,8 @@ use super::idempotency::{self, Bound};
 use super::legacy::{self, Legacy};
 use super::router::{self, Answer, Ctx, Method, Request, Route};
 use super::{
-    HttpRequest, HttpResponse, api_version, auth, contract, expand, rate_limit, read_form,
+    HttpRequest, HttpResponse, api_version, auth, contract, expand, expandable, rate_limit,
+    read_form,
 };
 use crate::account::Account;
 use crate::events::RequestStamp;
@@ -84,6 +85,7 @@ fn serve(
             .not_stored()
         })?;
     log.template = route.path;
+    auth::check_account(http.header("stripe-account"), &text, &key)?;
     auth::authorize(&text, &key, route)?;
     // Stripe decides limits before the idempotency layer.
     lock(&key.account)
@@ -104,20 +106,23 @@ fn serve(
         id: log.id.clone(),
         idempotency_key: log.idempotency_key.clone(),
     };
-    let api_version = log.api_version.clone();
     let stale = stale_count(http.fault.as_ref(), route);
     let path = http.path.clone();
     let request = Request {
         stamp,
         path,
         args,
-        api_version,
         browser_secret,
         legacy,
         stale,
     };
-    let params = contract::check(route.method.name(), route.path, form)?;
-    log.params = Value::Object(params.clone());
+    let params = if request.browser_secret.is_some() {
+        browser_params(form)
+    } else {
+        contract::check(route.method.name(), route.path, form)?
+    };
+    expandable::check(route, &Params::new(&params).texts("expand"))?;
+    log.params = Value::Object(without_numbers(&params));
     let work = Work {
         world,
         key: &key,
@@ -177,6 +182,40 @@ fn take_browser_secret(form: &mut Form) -> String {
     }
 }
 
+/// Stripe.js sends what server SDKs do not, such as typed card numbers in `payment_method_data`:
+/// the contract does not describe its calls.
+fn browser_params(form: Form) -> Map<String, Value> {
+    match contract::untyped(form) {
+        Value::Object(params) => params,
+        _ => Map::new(),
+    }
+}
+
+/// What the log keeps of parameters: no card number, no security code, no account number.
+fn without_numbers(params: &Map<String, Value>) -> Map<String, Value> {
+    let secret = |parent: &str, name: &str| {
+        matches!(
+            (parent, name),
+            ("card", "number" | "cvc")
+                | ("us_bank_account" | "bank_account", "account_number")
+                | ("sepa_debit", "iban")
+        )
+    };
+    let mut kept = params.clone();
+    for (parent, value) in &mut kept {
+        let Value::Object(fields) = value else {
+            continue;
+        };
+        *fields = without_numbers(fields);
+        for (name, field) in fields.iter_mut() {
+            if secret(parent, name) {
+                *field = Value::from("[not kept]");
+            }
+        }
+    }
+    kept
+}
+
 /// A request that has passed every check but those of its handler.
 struct Work<'a> {
     world: &'a World,
@@ -220,7 +259,7 @@ impl Work<'_> {
         };
         let is_stored = outcome.as_ref().err().is_none_or(StripeError::is_stored);
         let response = match outcome {
-            Ok(answer) => self.respond(answer),
+            Ok(body) => self.respond(&body),
             Err(error) => refuse(&error, log),
         };
         if let Some(bound) = bound.filter(|_| is_stored) {
@@ -231,7 +270,7 @@ impl Work<'_> {
         Ok(response)
     }
 
-    fn call(&self, account: &mut Account) -> Result<Answer, StripeError> {
+    fn call(&self, account: &mut Account) -> Result<Value, StripeError> {
         account.current_request = Some(self.request.stamp.clone());
         let outcome = catch_unwind(AssertUnwindSafe(|| self.run(account)));
         account.current_request = None;
@@ -243,40 +282,25 @@ impl Work<'_> {
         })
     }
 
-    fn run(&self, account: &mut Account) -> Result<Answer, StripeError> {
+    fn run(&self, account: &mut Account) -> Result<Value, StripeError> {
         let params = Params::new(self.params);
         let mut ctx = Ctx {
             account,
             request: self.request,
         };
-        let answer = (self.route.handler)(&mut ctx, params)?;
-        match answer {
-            Answer::Json(mut body) => {
-                let paths = params.texts("expand");
-                if !paths.is_empty() {
-                    expand::expand(ctx.account, &mut body, &paths)?;
-                }
-                Ok(Answer::Json(body))
-            }
-            bytes @ Answer::Bytes { .. } => Ok(bytes),
+        let Answer(mut body) = (self.route.handler)(&mut ctx, params)?;
+        let paths = params.texts("expand");
+        if !paths.is_empty() {
+            expand::expand(ctx.account, &mut body, &paths)?;
         }
+        Ok(body)
     }
 
-    fn respond(&self, answer: Answer) -> HttpResponse {
-        match answer {
-            Answer::Json(body) => {
-                if self.world.checks_responses() {
-                    self.note_violations(&body);
-                }
-                HttpResponse::json(200, &body)
-            }
-            Answer::Bytes { content_type, body } => HttpResponse {
-                status: 200,
-                content_type,
-                headers: Vec::new(),
-                body,
-            },
+    fn respond(&self, body: &Value) -> HttpResponse {
+        if self.world.checks_responses() {
+            self.note_violations(body);
         }
+        HttpResponse::json(200, body)
     }
 
     fn note_violations(&self, body: &Value) {

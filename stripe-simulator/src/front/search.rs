@@ -43,6 +43,14 @@ enum Operator {
     AtMost,
 }
 
+/// What a field is compared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// `null`: the field is not set.
+    Nothing,
+    Value(String),
+}
+
 /// One condition of a query.
 #[derive(Debug, PartialEq, Eq)]
 struct Clause {
@@ -51,8 +59,7 @@ struct Clause {
     /// The key of `metadata["key"]`.
     key: Option<String>,
     operator: Operator,
-    /// `None` for `null`: the field is not set.
-    value: Option<String>,
+    value: Wanted,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -149,9 +156,9 @@ fn holds(clause: &Clause, object: &Value, over: &Searchable) -> bool {
     };
     let actual = actual.filter(|value| !value.is_null());
     let held = match (actual, &clause.value) {
-        (actual, None) => actual.is_none(),
-        (None, Some(_)) => false,
-        (Some(actual), Some(wanted)) => {
+        (actual, Wanted::Nothing) => actual.is_none(),
+        (None, Wanted::Value(_)) => false,
+        (Some(actual), Wanted::Value(wanted)) => {
             compare(clause.operator, actual, wanted, kind(clause, over))
         }
     };
@@ -214,10 +221,7 @@ fn check(clause: &Clause, over: &Searchable) -> Result<(), StripeError> {
             clause.field
         ));
     }
-    let is_short = clause
-        .value
-        .as_ref()
-        .is_some_and(|value| value.chars().count() < 3);
+    let is_short = matches!(&clause.value, Wanted::Value(value) if value.chars().count() < 3);
     if clause.operator == Operator::Contains && is_short {
         return refuse("Substring matches need at least three characters.".to_owned());
     }
@@ -321,10 +325,10 @@ impl<'a> Reader<'a> {
             .map(|(_, operator)| *operator)
     }
 
-    /// A quoted text, a number, a word; `Some(None)` is `null`.
-    fn value(&mut self) -> Option<Option<String>> {
+    /// A quoted text, a number, a word.
+    fn value(&mut self) -> Option<Wanted> {
         if self.rest.starts_with(['"', '\'']) {
-            return self.quoted().map(Some);
+            return self.quoted().map(Wanted::Value);
         }
         let end = self
             .rest
@@ -334,8 +338,8 @@ impl<'a> Reader<'a> {
         self.rest = rest;
         match word {
             "" => None,
-            "null" | "NULL" => Some(None),
-            word => Some(Some(word.to_owned())),
+            "null" | "NULL" => Some(Wanted::Nothing),
+            word => Some(Wanted::Value(word.to_owned())),
         }
     }
 
@@ -376,7 +380,7 @@ fn unreadable() -> StripeError {
 
 #[cfg(test)]
 mod tests {
-    use super::{Operator, Reader};
+    use super::{Operator, Reader, Wanted};
 
     #[test]
     fn queries_are_read_clause_by_clause() {
@@ -387,13 +391,11 @@ mod tests {
             panic!("{query:?}");
         };
         assert!(email.negated && email.operator == Operator::Contains);
-        assert_eq!(email.value.as_deref(), Some("a\"b"));
+        assert_eq!(email.value, Wanted::Value("a\"b".to_owned()));
         assert_eq!(metadata.key.as_deref(), Some("k e"));
-        assert_eq!(
-            (created.operator, created.value.as_deref()),
-            (Operator::AtLeast, Some("5"))
-        );
-        assert_eq!(name.value, None);
+        assert_eq!(created.operator, Operator::AtLeast);
+        assert_eq!(created.value, Wanted::Value("5".to_owned()));
+        assert_eq!(name.value, Wanted::Nothing);
         assert!(!query.any);
     }
 

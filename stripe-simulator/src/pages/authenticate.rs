@@ -4,7 +4,7 @@ use super::html::{error_line, escape, not_found, page, with_query};
 use super::{Fields, redirect, with_intent};
 use crate::account::Account;
 use crate::front::HttpResponse;
-use crate::payments::payment_intent::{NextAction, PaymentStatus};
+use crate::payments::payment_intent::PaymentStatus;
 use crate::payments::settle::BankAnswer;
 use crate::payments::setup_intent::SetupStatus;
 use crate::world::World;
@@ -54,10 +54,8 @@ pub(super) fn submit(world: &World, id: &str, fields: &Fields) -> HttpResponse {
 fn challenge(account: &Account, id: &str) -> Option<Challenge> {
     let business = account.settings.business_name.clone();
     if let Some(intent) = account.payments.payment_intents.get(id) {
-        let return_url = match &intent.next_action {
-            Some(NextAction::Authenticate { return_url }) => return_url.clone(),
-            _ => None,
-        };
+        let action = intent.next_action.as_ref();
+        let return_url = action.and_then(|action| action.return_url.clone());
         return Some(Challenge {
             business,
             purpose: format!("a payment of {}", intent.currency.display(intent.amount)),

@@ -35,9 +35,12 @@ fn pay(account: &mut Account, id: &str, fields: &Fields) -> Option<String> {
         email: text("email"),
         name: text("name"),
     };
-    let outcome = account
-        .method_of_form(fields)
-        .and_then(|method| account.submit_checkout(id, &method, payer));
+    let outcome = if fields.get("payment_method") == "none" {
+        account.submit_checkout(id, None, payer)
+    } else {
+        let method = account.method_of_form(fields);
+        method.and_then(|method| account.submit_checkout(id, Some(&method), payer))
+    };
     let message = match outcome {
         Ok(Step::Complete) => None,
         Ok(Step::Authenticate(intent)) => return Some(account.authentication_url(&intent)),
@@ -94,11 +97,16 @@ fn form(account: &Account, session: &CheckoutSession) -> HttpResponse {
                 escape(business)
             )
         });
+    let skip = if session.needs_no_method() {
+        "<button name=\"payment_method\" value=\"none\">Start without a payment method</button>"
+    } else {
+        ""
+    };
     let body = format!(
         "{}{}<form method=\"post\">\
          <label>Email <input name=\"email\" type=\"email\" value=\"{}\"></label>\
          <label>Name <input name=\"name\" value=\"{}\"></label>{}\
-         <button>{button}</button></form>{cancel}",
+         <button>{button}</button>{skip}</form>{cancel}",
         error_line(account.session_message(session).as_deref()),
         cart(session),
         escape(email.unwrap_or_default()),

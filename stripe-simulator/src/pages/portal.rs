@@ -39,7 +39,10 @@ pub(super) fn submit(world: &World, secret: &str, fields: &Fields) -> HttpRespon
         };
         match outcome {
             Ok(Some(bank)) => redirect(&bank),
-            Ok(None) => redirect(&visit.session.url(&account.base_url)),
+            Ok(None) => match visit.session.after_completion() {
+                Some(url) => redirect(url),
+                None => redirect(&visit.session.url(&account.base_url)),
+            },
             Err(error) => render(account, visit, Some(error.message())),
         }
     })
@@ -334,7 +337,6 @@ impl Account {
                 format!("Bank account ending in {}", bank.last4)
             }
             Some(Instrument::SepaDebit(bank)) => format!("IBAN ending in {}", bank.last4),
-            Some(Instrument::CustomerBalance) => "Cash balance".to_owned(),
             None => "None yet".to_owned(),
         }
     }

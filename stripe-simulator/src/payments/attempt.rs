@@ -59,7 +59,6 @@ impl Account {
             Answer::Pending(behaviour) => {
                 self.start_debit(&intent, &method, behaviour.pace, behaviour.settlement)
             }
-            Answer::FundsNeeded => self.await_funds(&intent),
         }
     }
 
@@ -232,7 +231,7 @@ impl Account {
         let rendered = self.change_payment_intent(&intent.id, |intent| {
             intent.status = PaymentStatus::RequiresAction;
             intent.last_payment_error = None;
-            intent.next_action = Some(NextAction::Authenticate { return_url });
+            intent.next_action = Some(NextAction { return_url });
         });
         self.emit("payment_intent.requires_action", &rendered);
         PaymentStatus::RequiresAction
@@ -279,16 +278,6 @@ impl Account {
         PaymentStatus::Processing
     }
 
-    fn await_funds(&mut self, intent: &PaymentIntent) -> PaymentStatus {
-        let rendered = self.change_payment_intent(&intent.id, |intent| {
-            let amount_remaining = intent.amount.saturating_sub(intent.amount_received);
-            intent.status = PaymentStatus::RequiresAction;
-            intent.next_action = Some(NextAction::BankTransfer { amount_remaining });
-        });
-        self.emit("payment_intent.requires_action", &rendered);
-        PaymentStatus::RequiresAction
-    }
-
     /// The bank knows the method now; it is saved with the customer when that was asked for, and
     /// spent when it is nobody's.
     fn accept_method(&mut self, intent: &PaymentIntent, method: &PaymentMethod) {
@@ -296,8 +285,9 @@ impl Account {
         if keeps && let Some(customer) = &intent.customer {
             self.attach_verified(&method.id, customer);
         }
-        let mandate = (method.instrument.needs_mandate() && method.mandate.is_none())
-            .then(|| self.ids.long("mandate_"));
+        let single = (!keeps && method.tenure == Tenure::Fresh)
+            .then(|| (intent.amount, intent.currency.code()));
+        let mandate = self.ensure_mandate(method, single);
         if let Some(mut method) = self.payments.payment_methods.get_mut(&method.id) {
             method.verified = true;
             method.set_up |= intent.setup_future_usage.as_deref() == Some("off_session");

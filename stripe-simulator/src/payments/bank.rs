@@ -196,6 +196,8 @@ const IBAN_ENDINGS: &[(&str, BankBehaviour)] = &[
 
 /// Test IBANs that do not simply succeed.
 const IBANS: &[(&str, BankBehaviour)] = &[
+    // From the CLI's script for `checkout.session.async_payment_failed`.
+    ("IT60X0542811101000000123456", SEPA_FAILED),
     ("AT321904300235473204", DELAYED_SUCCESS),
     ("AT861904300235473202", SEPA_FAILED),
     ("AT051904300235473205", DELAYED_FAILURE),
@@ -204,6 +206,8 @@ const IBANS: &[(&str, BankBehaviour)] = &[
     ("DE62370400440532013001", SEPA_FAILED),
     ("DE78370400440532013004", DELAYED_FAILURE),
     ("DE35370400440532013002", DISPUTED),
+    // The one with which Stripe's CLI brings about `checkout.session.async_payment_failed`.
+    ("IT60X0542811101000000123456", SEPA_FAILED),
     ("FR3020041010050500013M02609", DELAYED_SUCCESS),
     ("FR8420041010050500013M02607", SEPA_FAILED),
     ("FR7920041010050500013M02600", DELAYED_FAILURE),

@@ -225,6 +225,16 @@ impl Account {
         self.emit("charge.captured", &charge);
     }
 
+    /// Calls a debit back that has not settled.
+    pub(crate) fn stop_debit(&mut self, id: &str) {
+        let (_, charge) = self.change_charge(id, |charge| {
+            charge.status = ChargeStatus::Failed;
+            charge.captured = false;
+            charge.amount_captured = 0;
+        });
+        self.emit("charge.failed", &charge);
+    }
+
     /// Gives up an authorization that was not captured: Stripe shows it as refunded.
     pub(crate) fn release_authorization(&mut self, id: &str) {
         let (before, after) = self.change_charge(id, |charge| {

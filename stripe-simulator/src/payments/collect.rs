@@ -153,7 +153,7 @@ impl Account {
                 .get(&id)
                 .map(|intent| intent.status);
             if status.is_some_and(PaymentStatus::is_cancelable) {
-                self.cancel_payment(&id, reason);
+                self.cancel_payment(&id, Some(reason));
             }
         }
     }

@@ -14,8 +14,6 @@ pub(crate) enum Instrument {
     UsBankAccount(UsBankAccount),
     /// A SEPA bank account.
     SepaDebit(SepaDebit),
-    /// The customer's cash balance, filled by bank transfers.
-    CustomerBalance,
 }
 
 /// A card as kept.
@@ -88,8 +86,6 @@ pub(crate) enum Answer {
     AuthenticationNeeded,
     /// Taken, and known later.
     Pending(BankBehaviour),
-    /// The cash balance does not cover it; a bank transfer has to come first.
-    FundsNeeded,
 }
 
 impl Instrument {
@@ -99,7 +95,6 @@ impl Instrument {
             Self::Card(_) => "card",
             Self::UsBankAccount(_) => "us_bank_account",
             Self::SepaDebit(_) => "sepa_debit",
-            Self::CustomerBalance => "customer_balance",
         }
     }
 
@@ -146,7 +141,6 @@ impl Instrument {
             }
             Self::UsBankAccount(account) => Answer::Pending(account.behaviour),
             Self::SepaDebit(account) => Answer::Pending(account.behaviour),
-            Self::CustomerBalance => Answer::FundsNeeded,
         }
     }
 
@@ -157,7 +151,7 @@ impl Instrument {
             | Self::SepaDebit(SepaDebit { behaviour, .. }) => {
                 matches!(behaviour.settlement, Settlement::Disputed)
             }
-            _ => false,
+            Self::Card(_) => false,
         }
     }
 }

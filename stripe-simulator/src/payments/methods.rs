@@ -233,6 +233,12 @@ impl Account {
     }
 
     fn forget_default(&mut self, method: &str, customer: &str) {
+        for id in self.billing.subscriptions.ids_by_key("customer", customer) {
+            let own = self.billing.subscriptions.get(&id);
+            if own.is_some_and(|own| own.default_payment_method.as_deref() == Some(method)) {
+                self.update_subscription(&id, |own| own.default_payment_method = None);
+            }
+        }
         let is_default = self.customers.get(customer).is_some_and(|customer| {
             customer.invoice_settings.default_payment_method.as_deref() == Some(method)
         });

@@ -3,6 +3,7 @@
 pub(crate) mod attempt;
 pub mod bank;
 pub(crate) mod card_table;
+pub mod card_traits;
 pub mod cards;
 pub(crate) mod charge;
 pub(crate) mod collect;
@@ -20,6 +21,7 @@ pub(crate) mod reading;
 pub(crate) mod refund;
 pub(crate) mod settle;
 pub(crate) mod setup;
+pub(crate) mod setup_attempt;
 pub(crate) mod setup_intent;
 
 use crate::store::Store;
@@ -31,6 +33,8 @@ pub(crate) struct Payments {
     pub(crate) payment_methods: Store<payment_method::PaymentMethod>,
     pub(crate) payment_intents: Store<payment_intent::PaymentIntent>,
     pub(crate) setup_intents: Store<setup_intent::SetupIntent>,
+    pub(crate) setup_attempts: Store<setup_attempt::SetupAttempt>,
+    pub(crate) mandates: Store<setup_attempt::Mandate>,
     pub(crate) charges: Store<charge::Charge>,
     pub(crate) refunds: Store<refund::Refund>,
     pub(crate) disputes: Store<dispute::Dispute>,

@@ -18,6 +18,7 @@ impl Account {
             Some(Owner::Invoice(invoice)) => {
                 let collected = self.collected(intent);
                 payer::moved(self, &invoice, &collected);
+                self.checkout_invoice_moved(&invoice, &collected.outcome);
             }
             Some(Owner::Checkout(session)) => {
                 self.checkout_moved(&session);
@@ -35,5 +36,6 @@ impl Account {
         if let Some(session) = session {
             self.checkout_moved(&session);
         }
+        crate::billing::payer::setup_moved(self, intent);
     }
 }

@@ -74,13 +74,11 @@ pub(crate) enum Owner {
     Checkout(String),
 }
 
-/// What the customer has to do next.
+/// The customer has to pass 3-D Secure.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum NextAction {
-    /// 3-D Secure: through `return_url` by redirect, without one by Stripe.js.
-    Authenticate { return_url: Option<String> },
-    /// A bank transfer of the amount that is missing.
-    BankTransfer { amount_remaining: i64 },
+pub(crate) struct NextAction {
+    /// By redirect, and back to here; without it, by Stripe.js.
+    pub(crate) return_url: Option<String>,
 }
 
 /// A payment intent.
@@ -151,14 +149,6 @@ impl Stored for PaymentIntent {
 
 impl PaymentIntent {
     pub(crate) fn render(&self) -> Value {
-        let automatic = self
-            .automatic_payment_methods
-            .as_ref()
-            .map(|allow_redirects| json!({ "allow_redirects": allow_redirects, "enabled": true }));
-        let configuration = self
-            .configuration
-            .as_ref()
-            .map(|id| json!({ "id": id, "parent": null }));
         let payment_details = match &self.owner {
             Owner::Invoice(invoice) => {
                 json!({ "customer_reference": null, "order_reference": invoice })
@@ -175,7 +165,8 @@ impl PaymentIntent {
             "amount_received": self.amount_received,
             "application": null,
             "application_fee_amount": null,
-            "automatic_payment_methods": automatic,
+            "automatic_payment_methods":
+                render_automatic(self.automatic_payment_methods.as_deref()),
             "canceled_at": self.canceled_at,
             "cancellation_reason": self.cancellation_reason,
             "capture_method": self.capture_method.as_str(),
@@ -190,14 +181,24 @@ impl PaymentIntent {
             "last_payment_error": self.last_payment_error.as_ref().map(IntentError::render),
             "latest_charge": self.latest_charge,
             "livemode": self.livemode,
+            "managed_payments": { "enabled": false },
             "metadata": self.metadata,
             "next_action": self.render_next_action(),
             "on_behalf_of": null,
             "payment_details": payment_details,
             "payment_method": self.payment_method,
-            "payment_method_configuration_details": configuration,
-            "payment_method_options":
-                render_method_options(&self.payment_method_types, &self.payment_method_options),
+            "payment_method_configuration_details":
+                render_configuration(self.configuration.as_deref()),
+            "payment_method_options": render_method_options(
+                &self.payment_method_types,
+                &self.payment_method_options,
+                &json!({
+                    "installments": null,
+                    "mandate_options": null,
+                    "network": null,
+                    "request_three_d_secure": "automatic",
+                }),
+            ),
             "payment_method_types": self.payment_method_types,
             "processing": null,
             "receipt_email": self.receipt_email,
@@ -214,30 +215,10 @@ impl PaymentIntent {
     }
 
     fn render_next_action(&self) -> Value {
-        match &self.next_action {
-            None => Value::Null,
-            Some(NextAction::Authenticate { return_url }) => {
-                render_authentication(&self.authentication_url, return_url.as_deref(), &self.id)
-            }
-            Some(NextAction::BankTransfer { amount_remaining }) => json!({
-                "type": "display_bank_transfer_instructions",
-                "display_bank_transfer_instructions": {
-                    "amount_remaining": amount_remaining,
-                    "currency": self.currency.code(),
-                    "financial_addresses": [],
-                    "hosted_instructions_url": null,
-                    "reference": self.id,
-                    "type": self.bank_transfer_type(),
-                },
-            }),
-        }
-    }
-
-    fn bank_transfer_type(&self) -> &str {
-        self.payment_method_options
-            .pointer("/customer_balance/bank_transfer/type")
-            .and_then(Value::as_str)
-            .unwrap_or("us_bank_transfer")
+        self.next_action.as_ref().map_or(Value::Null, |action| {
+            let return_url = action.return_url.as_deref();
+            render_authentication(&self.authentication_url, return_url, &self.id)
+        })
     }
 
     /// `payment_method_options[card][request_three_d_secure]` asks for 3-D Secure.
@@ -281,19 +262,28 @@ pub(crate) fn render_authentication(url: &str, return_url: Option<&str>, id: &st
     }
 }
 
-/// `payment_method_options` per method type, with Stripe's defaults under what was given.
-fn render_method_options(types: &[String], given: &Value) -> Value {
+/// `automatic_payment_methods`, by its `allow_redirects`.
+pub(super) fn render_automatic(allow_redirects: Option<&str>) -> Value {
+    allow_redirects.map_or(
+        Value::Null,
+        |allow_redirects| json!({ "allow_redirects": allow_redirects, "enabled": true }),
+    )
+}
+
+/// `payment_method_configuration_details`.
+pub(crate) fn render_configuration(id: Option<&str>) -> Value {
+    id.map_or(Value::Null, |id| json!({ "id": id, "parent": null }))
+}
+
+/// `payment_method_options` per method type, with Stripe's defaults under what was given; those of
+/// cards differ between the kinds of intents.
+pub(super) fn render_method_options(types: &[String], given: &Value, cards: &Value) -> Value {
     let mut options = serde_json::Map::new();
     for kind in types {
         let mut fields = match kind.as_str() {
-            "card" => json!({
-                "installments": null,
-                "mandate_options": null,
-                "network": null,
-                "request_three_d_secure": "automatic",
-            }),
+            "card" => cards.clone(),
             "us_bank_account" => json!({ "verification_method": "automatic" }),
-            "sepa_debit" | "customer_balance" => json!({}),
+            "sepa_debit" => json!({}),
             _ => continue,
         };
         if let (Some(fields), Some(given)) = (

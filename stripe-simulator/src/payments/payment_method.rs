@@ -87,7 +87,6 @@ impl PaymentMethod {
                 "generated_from": { "charge": null, "setup_attempt": null },
                 "last4": account.last4,
             }),
-            Instrument::CustomerBalance => json!({}),
         };
         if let Some(map) = object.as_object_mut() {
             map.insert(self.instrument.type_name().to_owned(), details);
@@ -115,7 +114,7 @@ impl PaymentMethod {
     }
 
     /// `card.checks`: `unchecked` until the bank has been asked, null for what was not given.
-    fn checks(&self, card: &Card) -> Value {
+    pub(super) fn checks(&self, card: &Card) -> Value {
         let result = |given: bool, check: Check| match (given, self.verified) {
             (false, _) => Value::Null,
             (true, false) => Value::from("unchecked"),
@@ -148,22 +147,17 @@ impl PaymentMethod {
                 "routing_number": account.routing_number,
             }),
             Instrument::SepaDebit(account) => self.render_sepa_for_charge(account),
-            Instrument::CustomerBalance => json!({}),
         };
         json!({ "type": kind, kind: details })
     }
 
     fn render_card_for_charge(&self, card: &Card, amount: i64, authenticated: bool) -> Value {
         let three_d_secure = authenticated.then(|| {
-            json!({
-                "authentication_flow": "challenge",
-                "electronic_commerce_indicator": "05",
-                "exemption_indicator": null,
-                "result": "authenticated",
-                "result_reason": null,
-                "transaction_id": "00000000-0000-4000-8000-000000000000",
-                "version": "2.2.0",
-            })
+            let mut passed = passed_challenge();
+            if let Some(fields) = passed.as_object_mut() {
+                fields.insert("exemption_indicator".to_owned(), Value::Null);
+            }
+            passed
         });
         json!({
             "amount_authorized": amount,
@@ -219,5 +213,17 @@ fn render_us_bank_account(account: &UsBankAccount) -> Value {
         "networks": { "preferred": "ach", "supported": ["ach"] },
         "routing_number": account.routing_number,
         "status_details": {},
+    })
+}
+
+/// `three_d_secure` of an attempt whose challenge the customer passed.
+pub(super) fn passed_challenge() -> Value {
+    json!({
+        "authentication_flow": "challenge",
+        "electronic_commerce_indicator": "05",
+        "result": "authenticated",
+        "result_reason": null,
+        "transaction_id": "00000000-0000-4000-8000-000000000000",
+        "version": "2.2.0",
     })
 }

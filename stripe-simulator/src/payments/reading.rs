@@ -54,7 +54,6 @@ impl Setting<'_> {
             "card" => self.read_card(params, prefix),
             "us_bank_account" => self.read_us_bank_account(params, prefix),
             "sepa_debit" => self.read_sepa_debit(params, prefix),
-            "customer_balance" => Ok(Instrument::CustomerBalance),
             other => Err(StripeError::invalid(format!(
                 "The payment method type \"{other}\" is invalid. Please ensure the provided type \
                  is activated in your dashboard \

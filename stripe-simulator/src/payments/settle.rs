@@ -5,7 +5,7 @@ use super::bank::{BankBehaviour, Settlement};
 use super::charge::ChargeStatus;
 use super::instrument::{Instrument, Presence};
 use super::intent_error::IntentError;
-use super::payment_intent::{NextAction, PaymentStatus};
+use super::payment_intent::PaymentStatus;
 use super::setup_intent::SetupStatus;
 use crate::account::Account;
 
@@ -45,7 +45,7 @@ impl Account {
         let behaviour: BankBehaviour = match &method.instrument {
             Instrument::UsBankAccount(account) => account.behaviour,
             Instrument::SepaDebit(account) => account.behaviour,
-            Instrument::Card(_) | Instrument::CustomerBalance => return,
+            Instrument::Card(_) => return,
         };
         let rendered_method = method.render();
         match behaviour.settlement {
@@ -89,17 +89,17 @@ impl Account {
             });
             self.emit("charge.expired", &charge);
         }
-        self.cancel_payment(id, "automatic");
+        self.cancel_payment(id, Some("automatic"));
     }
 
-    /// Cancels an intent in whatever open state, with the reason.
-    pub(crate) fn cancel_payment(&mut self, id: &str, reason: &str) {
+    /// Cancels an intent in whatever open state, with the reason if one was given.
+    pub(crate) fn cancel_payment(&mut self, id: &str, reason: Option<&str>) {
         let now = self.now();
         let rendered = self.change_payment_intent(id, |intent| {
             intent.clear_attempt();
             intent.status = PaymentStatus::Canceled;
             intent.canceled_at = Some(now);
-            intent.cancellation_reason = Some(reason.to_owned());
+            intent.cancellation_reason = reason.map(str::to_owned);
             intent.amount_capturable = 0;
         });
         self.emit("payment_intent.canceled", &rendered);
@@ -126,8 +126,7 @@ impl Account {
             .payment_intents
             .get(id)
             .ok_or(NothingToAuthenticate::Unknown)?;
-        let waits = intent.status == PaymentStatus::RequiresAction
-            && matches!(intent.next_action, Some(NextAction::Authenticate { .. }));
+        let waits = intent.status == PaymentStatus::RequiresAction;
         if !waits {
             return Err(NothingToAuthenticate::NotWaiting);
         }

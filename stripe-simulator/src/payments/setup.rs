@@ -32,18 +32,23 @@ impl Account {
             set_up: false,
             three_d_secure_requested: three_d_secure_requested(&intent.payment_method_options),
         };
-        let setup_attempt = self.ids.long("setatt_");
+        let authenticated = presence == Presence::Authenticated;
         match method.instrument.answer_to_setup(circumstances) {
             Answer::Declined(decline) => {
                 let error = IntentError::declined(decline, method.render());
-                self.fail_setup(id, setup_attempt, error);
+                let kept = Some(error.clone());
+                let attempt =
+                    self.record_setup_attempt(&intent, &method, authenticated, "failed", kept);
+                self.fail_setup(id, attempt, error);
                 SetupStatus::RequiresPaymentMethod
             }
             Answer::AuthenticationNeeded => {
+                let attempt =
+                    self.record_setup_attempt(&intent, &method, false, "requires_action", None);
                 let rendered = self.change_setup_intent(id, |intent| {
                     intent.status = SetupStatus::RequiresAction;
                     intent.last_setup_error = None;
-                    intent.latest_attempt = Some(setup_attempt);
+                    intent.latest_attempt = Some(attempt);
                     if return_url.is_some() {
                         intent.return_url = return_url;
                     }
@@ -51,8 +56,10 @@ impl Account {
                 self.emit("setup_intent.requires_action", &rendered);
                 SetupStatus::RequiresAction
             }
-            Answer::Approved | Answer::Pending(_) | Answer::FundsNeeded => {
-                self.complete_setup(&intent, &method, setup_attempt);
+            Answer::Approved | Answer::Pending(_) => {
+                let attempt =
+                    self.record_setup_attempt(&intent, &method, authenticated, "succeeded", None);
+                self.complete_setup(&intent, &method, attempt);
                 SetupStatus::Succeeded
             }
         }
@@ -62,12 +69,7 @@ impl Account {
         if let Some(customer) = &intent.customer {
             self.attach_verified(&method.id, customer);
         }
-        let mandate = method.instrument.needs_mandate().then(|| {
-            method
-                .mandate
-                .clone()
-                .unwrap_or_else(|| self.ids.long("mandate_"))
-        });
+        let mandate = self.ensure_mandate(method, None);
         if let Some(mut method) = self.payments.payment_methods.get_mut(&method.id) {
             method.verified = true;
             method.set_up |= !intent.on_session;
@@ -96,15 +98,20 @@ impl Account {
 
     /// The customer failed 3-D Secure.
     pub(crate) fn refuse_setup_authentication(&mut self, id: &str) {
-        let Some(intent) = self.payments.setup_intents.get(id) else {
+        let Some(intent) = self.payments.setup_intents.get(id).cloned() else {
             return;
         };
         let method = intent.payment_method.as_deref();
-        let method = method.and_then(|method| self.payments.payment_methods.get(method));
-        let rendered = method.map_or(Value::Null, PaymentMethod::render);
-        let error =
-            IntentError::authentication_failed("setup_intent_authentication_failure", rendered);
-        let attempt = self.ids.long("setatt_");
+        let method = method
+            .and_then(|method| self.payments.payment_methods.get(method))
+            .cloned();
+        let Some(method) = method else { return };
+        let error = IntentError::authentication_failed(
+            "setup_intent_authentication_failure",
+            method.render(),
+        );
+        let kept = Some(error.clone());
+        let attempt = self.record_setup_attempt(&intent, &method, false, "failed", kept);
         self.fail_setup(id, attempt, error);
     }
 

@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::intent_error::IntentError;
-use super::payment_intent::{allowed_types, render_authentication};
+use super::payment_intent::{
+    allowed_types, render_authentication, render_automatic, render_configuration,
+    render_method_options,
+};
 use crate::params::Metadata;
 use crate::store::{Key, Stored};
 
@@ -91,14 +94,6 @@ impl Stored for SetupIntent {
 
 impl SetupIntent {
     pub(crate) fn render(&self) -> Value {
-        let automatic = self
-            .automatic_payment_methods
-            .as_ref()
-            .map(|allow_redirects| json!({ "allow_redirects": allow_redirects, "enabled": true }));
-        let configuration = self
-            .configuration
-            .as_ref()
-            .map(|id| json!({ "id": id, "parent": null }));
         let next_action = (self.status == SetupStatus::RequiresAction).then(|| {
             render_authentication(
                 &self.authentication_url,
@@ -112,7 +107,8 @@ impl SetupIntent {
             "allowed_payment_method_types":
                 allowed_types(self.automatic_payment_methods.as_deref(), &self.payment_method_types),
             "application": null,
-            "automatic_payment_methods": automatic,
+            "automatic_payment_methods":
+                render_automatic(self.automatic_payment_methods.as_deref()),
             "cancellation_reason": self.cancellation_reason,
             "client_secret": self.client_secret,
             "created": self.created,
@@ -129,42 +125,21 @@ impl SetupIntent {
             "next_action": next_action,
             "on_behalf_of": null,
             "payment_method": self.payment_method,
-            "payment_method_configuration_details": configuration,
-            "payment_method_options": self.render_method_options(),
+            "payment_method_configuration_details":
+                render_configuration(self.configuration.as_deref()),
+            "payment_method_options": render_method_options(
+                &self.payment_method_types,
+                &self.payment_method_options,
+                &json!({
+                    "mandate_options": null,
+                    "network": null,
+                    "request_three_d_secure": "automatic",
+                }),
+            ),
             "payment_method_types": self.payment_method_types,
             "single_use_mandate": null,
             "status": self.status.as_str(),
             "usage": if self.on_session { "on_session" } else { "off_session" },
         })
-    }
-
-    fn render_method_options(&self) -> Value {
-        let mut options = serde_json::Map::new();
-        for kind in &self.payment_method_types {
-            let mut fields = match kind.as_str() {
-                "card" => json!({
-                    "mandate_options": null,
-                    "network": null,
-                    "request_three_d_secure": "automatic",
-                }),
-                "us_bank_account" => json!({ "verification_method": "automatic" }),
-                "sepa_debit" => json!({}),
-                _ => continue,
-            };
-            if let (Some(fields), Some(given)) = (
-                fields.as_object_mut(),
-                self.payment_method_options
-                    .get(kind)
-                    .and_then(Value::as_object),
-            ) {
-                fields.extend(
-                    given
-                        .iter()
-                        .map(|(name, value)| (name.clone(), value.clone())),
-                );
-            }
-            options.insert(kind.clone(), fields);
-        }
-        Value::Object(options)
     }
 }

@@ -541,7 +541,7 @@ fn confirm_page(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         email: billing.email,
         name: billing.name,
     };
-    match ctx.account.submit_checkout(&id, &method, payer)? {
+    match ctx.account.submit_checkout(&id, Some(&method), payer)? {
         Step::Refused(message) => Err(StripeError::card("card_declined", message)),
         Step::Complete | Step::Authenticate(_) => retrieve(ctx, params),
     }

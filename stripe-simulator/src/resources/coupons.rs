@@ -71,19 +71,6 @@ pub(crate) enum Off {
     Percent(Decimal),
 }
 
-impl Off {
-    /// The amount off in a currency; `None` for a percentage or a currency it is not to be had in.
-    pub(crate) fn amount_in(&self, wanted: Currency) -> Option<i64> {
-        match self {
-            Self::Amount {
-                amount, currency, ..
-            } if *currency == wanted => Some(*amount),
-            Self::Amount { others, .. } => others.get(&wanted).copied(),
-            Self::Percent(_) => None,
-        }
-    }
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Duration {
     Once,

@@ -8,7 +8,7 @@ use crate::billing::usage::CreditGrant;
 use crate::currency::Currency;
 use crate::front::errors::StripeError;
 use crate::front::list;
-use crate::front::router::{Ctx, Reply, Route};
+use crate::front::router::{Answer, Ctx, Reply, Route};
 use crate::params::{Params, Patch};
 use crate::registry::Resource;
 
@@ -88,8 +88,8 @@ fn render(own: &CreditGrant, account: &Account) -> Value {
     })
 }
 
-fn answer(ctx: &Ctx<'_>, id: &str) -> Reply {
-    Ok(ctx.account.render(id).unwrap_or_default().into())
+fn answer(ctx: &Ctx<'_>, id: &str) -> Answer {
+    ctx.account.render(id).unwrap_or_default().into()
 }
 
 fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
@@ -142,6 +142,7 @@ fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         test_clock,
     };
     let id = grant.id.clone();
+    super::credit_balances::granted(account, &grant);
     account.billing.credit_grants.insert(grant);
     let body = account.render(&id).unwrap_or_default();
     account.emit("billing.credit_grant.created", &body);
@@ -158,7 +159,7 @@ fn of_path(ctx: &mut Ctx<'_>) -> Result<CreditGrant, StripeError> {
 
 fn retrieve(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
     let own = of_path(ctx)?;
-    answer(ctx, &own.id)
+    Ok(answer(ctx, &own.id))
 }
 
 fn change(ctx: &mut Ctx<'_>, change: impl FnOnce(&mut CreditGrant, i64)) -> Reply {

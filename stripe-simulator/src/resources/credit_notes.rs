@@ -9,7 +9,7 @@ use crate::billing::render::line_tax;
 use crate::engine::decimal::Decimal;
 use crate::front::errors::StripeError;
 use crate::front::list;
-use crate::front::router::{Ctx, Reply, Route};
+use crate::front::router::{Answer, Ctx, Reply, Route};
 use crate::params::Params;
 use crate::registry::Resource;
 
@@ -69,6 +69,15 @@ fn render_line(line: &CreditLine, livemode: bool) -> Value {
     })
 }
 
+fn render_refund((id, amount): &(String, i64)) -> Value {
+    json!({
+        "amount_refunded": amount,
+        "payment_record_refund": null,
+        "refund": id,
+        "type": "refund",
+    })
+}
+
 fn render(own: &CreditNote, account: &Account) -> Value {
     let kind = match (own.pre_payment > 0, own.post_payment > 0) {
         (true, true) => "mixed",
@@ -92,13 +101,6 @@ fn render(own: &CreditNote, account: &Account) -> Value {
         .lines
         .iter()
         .map(|line| render_line(line, own.livemode))
-        .collect();
-    let refunds: Vec<Value> = own
-        .refunds
-        .iter()
-        .map(|(id, amount)| {
-            json!({ "amount_refunded": amount, "payment_record_refund": null, "refund": id, "type": "refund" })
-        })
         .collect();
     let taxes: Vec<Value> = own
         .lines
@@ -131,7 +133,7 @@ fn render(own: &CreditNote, account: &Account) -> Value {
         "pre_payment_amount": own.pre_payment,
         "pretax_credit_amounts": [],
         "reason": own.reason,
-        "refunds": refunds,
+        "refunds": own.refunds.iter().map(render_refund).collect::<Vec<_>>(),
         "shipping_cost": null,
         "status": if own.voided_at.is_none() { "issued" } else { "void" },
         "subtotal": subtotal,
@@ -144,8 +146,8 @@ fn render(own: &CreditNote, account: &Account) -> Value {
     })
 }
 
-fn answer(ctx: &Ctx<'_>, id: &str) -> Reply {
-    Ok(ctx.account.render(id).unwrap_or_default().into())
+fn answer(ctx: &Ctx<'_>, id: &str) -> Answer {
+    ctx.account.render(id).unwrap_or_default().into()
 }
 
 /// Reads a credit note out of its parameters, and where the money goes.
@@ -292,7 +294,7 @@ fn custom(account: &mut Account, amount: i64, description: Option<String>) -> Cr
 fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     let (note, invoice, give) = read(ctx.account, params)?;
     let id = credit_notes::issue(ctx.account, note, &invoice, &give)?;
-    answer(ctx, &id)
+    Ok(answer(ctx, &id))
 }
 
 fn preview(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
@@ -310,7 +312,7 @@ fn of_path(ctx: &mut Ctx<'_>, arg: &str) -> Result<CreditNote, StripeError> {
 
 fn retrieve(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
     let own = of_path(ctx, "id")?;
-    answer(ctx, &own.id)
+    Ok(answer(ctx, &own.id))
 }
 
 fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
@@ -334,7 +336,7 @@ fn void(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
         ));
     }
     credit_notes::void(ctx.account, &own.id);
-    answer(ctx, &own.id)
+    Ok(answer(ctx, &own.id))
 }
 
 fn lines(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {

@@ -179,9 +179,8 @@ pub(crate) fn adjust(
         Ok(())
     });
     if changed.is_ok() {
-        let body = transaction.render(account);
+        // Stripe has no event of its own for it; the customer's update tells of the balance.
         account.customer_balance_transactions.insert(transaction);
-        account.emit("customer_balance_transaction.created", &body);
     }
     id
 }

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::shared::rfc3339;
-use super::webhook_endpoints::{Destination, WebhookEndpoint, check_count, check_url, new_secret};
+use super::webhook_endpoints::{Destination, WebhookEndpoint, check_url, make};
 use crate::account::Account;
 use crate::events::Event;
 use crate::front::errors::StripeError;
@@ -72,32 +72,14 @@ fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     }
     let url = params
         .child("webhook_endpoint")
-        .and_then(|endpoint| endpoint.owned("url"));
+        .and_then(|endpoint| endpoint.text("url"));
     let url = url.ok_or_else(|| StripeError::missing_param("webhook_endpoint[url]"))?;
-    check_url(&url)?;
-    check_count(account)?;
-    let secret = new_secret(account);
-    let now = account.now();
-    let endpoint = WebhookEndpoint {
-        id: account.ids.long("we_"),
-        created: now,
-        updated: now,
-        url,
-        enabled: true,
-        enabled_events: params
-            .texts("enabled_events")
-            .into_iter()
-            .map(str::to_owned)
-            .collect(),
-        api_version: params.owned("snapshot_api_version"),
-        description: params.owned("description"),
-        metadata: params.metadata(),
-        secrets: vec![(secret.clone(), None)],
-        destination: Some(Destination {
-            name: params.owned("name").unwrap_or_default(),
-            thin: params.text("event_payload") == Some("thin"),
-        }),
+    let destination = Destination {
+        name: params.owned("name").unwrap_or_default(),
+        thin: params.text("event_payload") == Some("thin"),
     };
+    let version = "snapshot_api_version";
+    let (endpoint, secret) = make(account, params, url, version, Some(destination))?;
     let include = params.texts("include");
     let mut body = endpoint.render_destination(account, include.contains(&URL));
     if include.contains(&"webhook_endpoint.signing_secret")

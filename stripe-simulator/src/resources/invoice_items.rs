@@ -4,11 +4,10 @@ use super::shared::deleted;
 use super::{customers, prices, products, subscriptions};
 use crate::account::Account;
 use crate::billing::discounts::{self, Owner};
-use crate::billing::invoice_model::{InvoiceItem, InvoiceStatus, LinePrice};
+use crate::billing::invoice_model::{InvoiceItem, InvoiceStatus};
 use crate::billing::{lines, render, totals};
 use crate::currency::Currency;
 use crate::engine::decimal::Decimal;
-use crate::engine::period::Period;
 use crate::front::errors::StripeError;
 use crate::front::list;
 use crate::front::router::{Ctx, Reply, Route};
@@ -55,7 +54,6 @@ pub(crate) fn read(
             format!("{prefix}[{name}]")
         }
     };
-    let now = account.now();
     let quantity = params.integer("quantity").unwrap_or(1);
     if quantity < 0 {
         return Err(StripeError::invalid("Invalid non-negative integer")
@@ -71,70 +69,30 @@ pub(crate) fn read(
             .map_or(fallback, |price| price.currency),
         (None, None) => fallback,
     };
-    let priced = price
-        .as_deref()
-        .and_then(|id| account.prices.get(id))
-        .cloned();
+    let mut item = InvoiceItem::blank(account, customer, currency);
+    item.quantity = quantity;
+    item.amount = params.integer("amount").unwrap_or(0);
     let unit = params
         .decimal("unit_amount_decimal")
         .or_else(|| params.integer("unit_amount").map(Decimal::from_int));
-    let amount = match (&priced, params.integer("amount"), unit) {
-        (Some(price), _, _) => lines::pricing(price, currency).amount(quantity),
-        (None, Some(amount), _) => amount,
-        (None, None, Some(unit)) => unit.times(quantity).round(),
-        (None, None, None) => return Err(StripeError::missing_param(&at("amount"))),
-    };
-    let name = priced
-        .as_ref()
-        .map(|price| lines::product_name(account, price));
-    let shown = priced
-        .as_ref()
-        .and_then(|price| lines::unit_amount(price, currency))
-        .or(unit);
-    let period = params.child("period").map_or(
-        Period {
-            start: now,
-            end: now,
-        },
-        |period| Period {
-            start: period.integer("start").unwrap_or(now),
-            end: period.integer("end").unwrap_or(now),
-        },
-    );
-    Ok(InvoiceItem {
-        id: account.ids.long("ii_"),
-        customer: customer.to_owned(),
-        currency,
-        date: now,
-        invoice: None,
-        subscription: None,
-        subscription_item: None,
-        amount,
-        quantity,
-        description: params.owned("description").or(name),
-        discountable: params.boolean("discountable").unwrap_or(amount >= 0),
-        discounts: Vec::new(),
-        period,
-        price: priced.as_ref().map(|price| LinePrice {
-            price: price.id.clone(),
-            product: price.product.clone(),
-            unit_amount_decimal: shown.map(|unit| unit.to_string()),
-        }),
-        proration: false,
-        credited: None,
-        tax_rates: subscriptions::tax_rates(account, params, "tax_rates", &at("tax_rates"))?,
-        tax_inclusive: params.text("tax_behavior") == Some("inclusive")
-            || priced
-                .as_ref()
-                .is_some_and(|price| lines::is_tax_inclusive(price, currency)),
-        metadata: params.metadata(),
-        test_clock: account
-            .customers
-            .get(customer)
-            .and_then(|own| own.test_clock.clone()),
-        livemode: account.livemode,
-        deleted: false,
-    })
+    if let Some(price) = price.as_deref().and_then(|id| account.prices.get(id)) {
+        item.set_price(price, quantity);
+        item.description = Some(lines::product_name(account, price));
+    } else if let Some(unit) = unit {
+        item.amount = unit.times(quantity).round();
+    } else if params.integer("amount").is_none() {
+        return Err(StripeError::missing_param(&at("amount")));
+    }
+    params.patch("description").apply(&mut item.description);
+    item.discountable = params.boolean("discountable").unwrap_or(item.amount >= 0);
+    item.tax_inclusive |= params.text("tax_behavior") == Some("inclusive");
+    if let Some(period) = params.child("period") {
+        item.period.start = period.integer("start").unwrap_or(item.period.start);
+        item.period.end = period.integer("end").unwrap_or(item.period.end);
+    }
+    item.tax_rates = subscriptions::tax_rates(account, params, "tax_rates", &at("tax_rates"))?;
+    item.metadata = params.metadata();
+    Ok(item)
 }
 
 fn read_price(
@@ -234,7 +192,7 @@ fn check_draft(account: &Account, id: &str, customer: &str) -> Result<(), Stripe
 }
 
 /// Puts the items of a draft on it anew and reckons its sums.
-fn relist(account: &mut Account, id: &str) {
+pub(crate) fn relist(account: &mut Account, id: &str) {
     let Some(mut invoice) = account.billing.invoices.get(id).cloned() else {
         return;
     };
@@ -300,10 +258,29 @@ fn check_editable(account: &Account, own: &InvoiceItem) -> Result<(), StripeErro
 }
 
 fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
-    let mut own = of_path(ctx)?;
+    let own = of_path(ctx)?;
     check_editable(ctx.account, &own)?;
     let account = &mut *ctx.account;
-    let before = render::invoice_item(&own, account);
+    apply(account, &own.id, params)?;
+    if let Some(invoice) = own.invoice {
+        relist(account, &invoice);
+    }
+    // Stripe has no event for the update of an item; that of its invoice tells of it.
+    Ok(account.render(&own.id).unwrap_or_default().into())
+}
+
+/// Changes an item as the parameters of an update say.
+///
+/// # Errors
+/// Those of an unknown price or tax rate; nothing has changed then.
+pub(crate) fn apply(
+    account: &mut Account,
+    id: &str,
+    params: Params<'_>,
+) -> Result<(), StripeError> {
+    let Some(mut own) = account.billing.invoice_items.get(id).cloned() else {
+        return Ok(());
+    };
     let priced = params.is_given("pricing") || params.is_given("price_data");
     if priced || params.is_given("unit_amount_decimal") || params.is_given("quantity") {
         let same = own.price.as_ref().map(|price| price.price.clone());
@@ -311,13 +288,15 @@ fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         let given = read_price(account, params, "")?.or(same);
         let price = given.and_then(|id| account.prices.get(&id)).cloned();
         let unit = params.decimal("unit_amount_decimal");
-        own.amount = match (&price, unit) {
-            (_, Some(unit)) => unit.times(quantity).round(),
-            (Some(price), None) => lines::pricing(price, own.currency).amount(quantity),
-            (None, None) => Decimal::from_int(own.amount)
-                .fraction(quantity, own.quantity.max(1))
-                .round(),
-        };
+        match (&price, unit) {
+            (_, Some(unit)) => own.amount = unit.times(quantity).round(),
+            (Some(price), None) => own.set_price(price, quantity),
+            (None, None) => {
+                own.amount = Decimal::from_int(own.amount)
+                    .fraction(quantity, own.quantity.max(1))
+                    .round();
+            }
+        }
         own.quantity = quantity;
     }
     own.amount = params.integer("amount").unwrap_or(own.amount);
@@ -331,14 +310,8 @@ fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         own.period.start = period.integer("start").unwrap_or(own.period.start);
         own.period.end = period.integer("end").unwrap_or(own.period.end);
     }
-    let (id, invoice) = (own.id.clone(), own.invoice.clone());
     account.billing.invoice_items.insert(own);
-    if let Some(invoice) = invoice {
-        relist(account, &invoice);
-    }
-    let after = account.render(&id).unwrap_or_default();
-    account.emit_updated("invoiceitem.updated", &before, &after);
-    Ok(after.into())
+    Ok(())
 }
 
 fn delete(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {

@@ -2,6 +2,7 @@
 
 use crate::billing::invoice_model::InvoicePayment;
 use crate::billing::render;
+use crate::front::errors::StripeError;
 use crate::front::list;
 use crate::front::router::{Ctx, Reply, Route};
 use crate::params::Params;
@@ -10,7 +11,14 @@ use crate::registry::Resource;
 pub(crate) static RESOURCE: Resource = Resource {
     object: "invoice_payment",
     prefixes: &["inpay_"],
-    routes: &[Route::get("/v1/invoice_payments", "invoice", list_all)],
+    routes: &[
+        Route::get("/v1/invoice_payments", "invoice", list_all),
+        Route::get(
+            "/v1/invoice_payments/{invoice_payment}",
+            "invoice",
+            retrieve,
+        ),
+    ],
     find: |account, id| {
         account
             .billing
@@ -28,6 +36,13 @@ pub(crate) static RESOURCE: Resource = Resource {
     },
     includes: &[],
 };
+
+fn retrieve(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
+    let id = ctx.arg("invoice_payment");
+    let own = ctx.account.billing.invoice_payments.get(id);
+    let own = own.ok_or_else(|| StripeError::no_such("invoice_payment", id, "invoice_payment"))?;
+    Ok(render::invoice_payment(own).into())
+}
 
 fn list_all(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     let (invoice, status) = (params.text("invoice"), params.text("status"));

@@ -10,7 +10,7 @@ use crate::clock::{DAY, HOUR};
 use crate::engine::period::Period;
 use crate::front::errors::StripeError;
 use crate::front::list;
-use crate::front::router::{Ctx, Reply, Route};
+use crate::front::router::{Answer, Ctx, Reply, Route};
 use crate::params::Params;
 use crate::registry::Resource;
 
@@ -70,8 +70,8 @@ fn render(own: &Meter, account: &Account) -> Value {
     })
 }
 
-fn answer(ctx: &Ctx<'_>, id: &str) -> Reply {
-    Ok(ctx.account.render(id).unwrap_or_default().into())
+fn answer(ctx: &Ctx<'_>, id: &str) -> Answer {
+    ctx.account.render(id).unwrap_or_default().into()
 }
 
 fn of_path(ctx: &Ctx<'_>) -> Result<Meter, StripeError> {
@@ -121,7 +121,7 @@ fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     let id = meter.id.clone();
     account.billing.meters.insert(meter);
     emit(account, &id, "billing.meter.created");
-    answer(ctx, &id)
+    Ok(answer(ctx, &id))
 }
 
 fn emit(account: &mut Account, id: &str, kind: &str) {
@@ -132,7 +132,7 @@ fn emit(account: &mut Account, id: &str, kind: &str) {
 
 fn retrieve(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
     let own = of_path(ctx)?;
-    answer(ctx, &own.id)
+    Ok(answer(ctx, &own.id))
 }
 
 fn change(ctx: &mut Ctx<'_>, kind: &str, change: impl FnOnce(&mut Meter, i64)) -> Reply {
@@ -143,7 +143,7 @@ fn change(ctx: &mut Ctx<'_>, kind: &str, change: impl FnOnce(&mut Meter, i64)) -
         meter.updated = now;
     }
     emit(ctx.account, &own.id, kind);
-    answer(ctx, &own.id)
+    Ok(answer(ctx, &own.id))
 }
 
 fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
@@ -159,7 +159,7 @@ fn deactivate(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
         return Err(StripeError::invalid("This meter is already inactive."));
     }
     change(ctx, "billing.meter.deactivated", |own, now| {
-        own.deactivated_at = Some(now)
+        own.deactivated_at = Some(now);
     })
 }
 
@@ -175,7 +175,7 @@ fn reactivate(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
         )));
     }
     change(ctx, "billing.meter.reactivated", |own, _| {
-        own.deactivated_at = None
+        own.deactivated_at = None;
     })
 }
 

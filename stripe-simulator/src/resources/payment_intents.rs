@@ -148,22 +148,19 @@ fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
 
 /// The parameters that creation and update share.
 fn apply(intent: &mut PaymentIntent, params: Params<'_>) {
-    params.patch("description").apply(&mut intent.description);
-    params
-        .patch("receipt_email")
-        .apply(&mut intent.receipt_email);
-    params
-        .patch("setup_future_usage")
-        .apply(&mut intent.setup_future_usage);
-    params
-        .patch("statement_descriptor")
-        .apply(&mut intent.statement_descriptor);
-    params
-        .patch("statement_descriptor_suffix")
-        .apply(&mut intent.statement_descriptor_suffix);
-    params
-        .patch("transfer_group")
-        .apply(&mut intent.transfer_group);
+    for (name, field) in [
+        ("description", &mut intent.description),
+        ("receipt_email", &mut intent.receipt_email),
+        ("setup_future_usage", &mut intent.setup_future_usage),
+        ("statement_descriptor", &mut intent.statement_descriptor),
+        (
+            "statement_descriptor_suffix",
+            &mut intent.statement_descriptor_suffix,
+        ),
+        ("transfer_group", &mut intent.transfer_group),
+    ] {
+        params.patch(name).apply(field);
+    }
     params.merge_metadata(&mut intent.metadata);
     if let Some(shipping) = params.raw("shipping") {
         intent.shipping = render_shipping(shipping);
@@ -373,15 +370,12 @@ fn cancel(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         ));
     }
     let account = &mut *ctx.account;
-    if intent.status == PaymentStatus::RequiresCapture
-        && let Some(charge) = &intent.latest_charge
-    {
-        account.release_authorization(charge);
+    match (intent.status, &intent.latest_charge) {
+        (PaymentStatus::RequiresCapture, Some(charge)) => account.release_authorization(charge),
+        (PaymentStatus::Processing, Some(charge)) => account.stop_debit(charge),
+        _ => {}
     }
-    account.cancel_payment(
-        &intent.id,
-        params.text("cancellation_reason").unwrap_or_default(),
-    );
+    account.cancel_payment(&intent.id, params.text("cancellation_reason"));
     Ok(rendered(account, &intent.id).into())
 }
 

@@ -108,6 +108,7 @@ impl PaymentLink {
             "inactive_message": or("inactive_message", Value::Null),
             "invoice_creation": null,
             "livemode": self.livemode,
+            "managed_payments": { "enabled": false },
             "metadata": self.metadata,
             "name_collection": null,
             "on_behalf_of": null,

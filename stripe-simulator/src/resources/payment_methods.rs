@@ -44,6 +44,11 @@ pub(crate) static RESOURCE: Resource = Resource {
             "payment_method",
             list_of_customer,
         ),
+        Route::get(
+            "/v1/customers/{customer}/payment_methods/{payment_method}",
+            "payment_method",
+            retrieve_of_customer,
+        ),
     ],
     find: |account, id| {
         account
@@ -186,6 +191,16 @@ fn list_of_customer(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     let customer = ctx.arg("customer").to_owned();
     customers::named(ctx.account, &customer, "customer").map_err(|error| error.status(404))?;
     page(ctx, params, &customer)
+}
+
+fn retrieve_of_customer(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
+    let customer = ctx.arg("customer").to_owned();
+    let id = of_path(ctx)?;
+    // Reading another's method under this customer is 404 on `customer`.
+    ctx.account
+        .check_owned_method(&id, &customer, "customer")
+        .map_err(|error| error.status(404))?;
+    Ok(rendered(ctx.account, &id).into())
 }
 
 fn page(ctx: &Ctx<'_>, params: Params<'_>, customer: &str) -> Reply {

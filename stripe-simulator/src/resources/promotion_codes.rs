@@ -132,33 +132,6 @@ impl PromotionCode {
     }
 }
 
-/// The promotion code that a parameter names.
-pub(crate) fn named<'a>(
-    account: &'a Account,
-    id: &str,
-    param: &str,
-) -> Result<&'a PromotionCode, StripeError> {
-    account
-        .promotion_codes
-        .get(id)
-        .ok_or_else(|| StripeError::no_such_in("promotion code", id, param))
-}
-
-/// The active promotion code with this text, for this customer.
-pub(crate) fn by_code<'a>(
-    account: &'a Account,
-    code: &str,
-    customer: Option<&str>,
-) -> Option<&'a PromotionCode> {
-    account
-        .promotion_codes
-        .by_key("code", &code.to_ascii_uppercase())
-        .find(|promotion| {
-            promotion.is_active(account)
-                && (promotion.customer.is_none() || promotion.customer.as_deref() == customer)
-        })
-}
-
 /// Counts a redemption of the code and of its coupon.
 pub(crate) fn redeem(account: &mut Account, id: &str) {
     let Some(coupon) = account
@@ -201,6 +174,18 @@ fn read_options(params: Params<'_>) -> Result<BTreeMap<Currency, i64>, StripeErr
         }
     }
     Ok(options)
+}
+
+/// The promotion code that a parameter names.
+pub(crate) fn named<'a>(
+    account: &'a Account,
+    id: &str,
+    param: &str,
+) -> Result<&'a PromotionCode, StripeError> {
+    account
+        .promotion_codes
+        .get(id)
+        .ok_or_else(|| StripeError::no_such_in("promotion code", id, param))
 }
 
 fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{customers, prices, products, subscriptions};
+use super::{coupons, customers, prices, products, promotion_codes, subscriptions};
 use crate::account::Account;
 use crate::billing::cancel::{self, CancelNow};
 use crate::billing::model::{
@@ -15,7 +15,7 @@ use crate::currency::Currency;
 use crate::engine::period::{Interval, Unit, add};
 use crate::front::errors::StripeError;
 use crate::front::list::{self, Range};
-use crate::front::router::{Ctx, Reply, Route};
+use crate::front::router::{Answer, Ctx, Reply, Route};
 use crate::params::Params;
 use crate::registry::Resource;
 
@@ -106,6 +106,18 @@ fn render(own: &Schedule, account: &Account) -> Value {
     })
 }
 
+fn render_extra((price, quantity): &(String, i64)) -> Value {
+    json!({
+        "discountable": null,
+        "discounts": [],
+        "metadata": {},
+        "period": { "end": { "type": "phase_end" }, "start": { "type": "phase_start" } },
+        "price": price,
+        "quantity": quantity,
+        "tax_rates": [],
+    })
+}
+
 fn render_phase(phase: &Phase, account: &Account) -> Value {
     let currency = phase
         .items
@@ -138,7 +150,7 @@ fn render_phase(phase: &Phase, account: &Account) -> Value {
         })
         .collect();
     json!({
-        "add_invoice_items": [],
+        "add_invoice_items": phase.extra.iter().map(render_extra).collect::<Vec<_>>(),
         "application_fee_percent": null,
         "automatic_tax": phase.automatic_tax.map(automatic_tax),
         "billing_cycle_anchor": phase.anchor_at_start.then_some("phase_start"),
@@ -161,8 +173,8 @@ fn render_phase(phase: &Phase, account: &Account) -> Value {
     })
 }
 
-fn answer(ctx: &Ctx<'_>, id: &str) -> Reply {
-    Ok(ctx.account.render(id).unwrap_or_default().into())
+fn answer(ctx: &Ctx<'_>, id: &str) -> Answer {
+    ctx.account.render(id).unwrap_or_default().into()
 }
 
 fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
@@ -180,7 +192,7 @@ fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     schedule::emit(account, &id, "subscription_schedule.created");
     schedule::plan(account, &id);
     schedule::enter(account, &id);
-    answer(ctx, &id)
+    Ok(answer(ctx, &id))
 }
 
 fn blank(account: &mut Account, customer: &str, params: Params<'_>) -> Schedule {
@@ -279,6 +291,7 @@ fn phase_of(own: &Subscription) -> Phase {
         metadata: crate::params::Metadata::new(),
         discounts: Vec::new(),
         automatic_tax: Some(own.automatic_tax),
+        extra: Vec::new(),
     }
 }
 
@@ -320,26 +333,25 @@ fn read_phase(
     for (index, discount) in entry.children("discounts").into_iter().enumerate() {
         let param = |name: &str| format!("{prefix}[discounts][{index}][{name}]");
         if let Some(code) = discount.text("promotion_code") {
-            if catalog::promotion_code(account, code).is_none() {
-                return Err(StripeError::no_such_in(
-                    "promotion code",
-                    code,
-                    &param("promotion_code"),
-                ));
-            }
+            promotion_codes::named(account, code, &param("promotion_code"))?;
             discounts.push(("promotion_code", code.to_owned()));
         } else if let Some(coupon) = discount.text("coupon") {
-            if catalog::coupon(account, coupon).is_none() {
-                return Err(StripeError::no_such_in("coupon", coupon, &param("coupon")));
-            }
+            coupons::named(account, coupon, &param("coupon"))?;
             discounts.push(("coupon", coupon.to_owned()));
         }
     }
     let settings = entry.child("invoice_settings");
+    let mut extra = Vec::new();
+    for (index, item) in entry.children("add_invoice_items").into_iter().enumerate() {
+        let place = format!("{prefix}[add_invoice_items][{index}]");
+        let price = subscriptions::one_time_price(account, item, &place)?;
+        extra.push((price, item.integer("quantity").unwrap_or(1)));
+    }
     Ok(Phase {
         start,
         end,
         items,
+        extra,
         proration: ProrationBehavior::parse(entry.text("proration_behavior")),
         trial_end: if whole_trial {
             Some(end)
@@ -483,7 +495,7 @@ fn live(own: &Schedule, action: &str) -> Result<(), StripeError> {
 
 fn retrieve(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
     let own = of_path(ctx)?;
-    answer(ctx, &own.id)
+    Ok(answer(ctx, &own.id))
 }
 
 fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
@@ -518,7 +530,7 @@ fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
             ProrationBehavior::parse(params.text("proration_behavior")),
         );
     }
-    answer(ctx, &id)
+    Ok(answer(ctx, &id))
 }
 
 fn cancel(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
@@ -540,14 +552,14 @@ fn cancel(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         }
         None => schedule::canceled(account, &own.id),
     }
-    answer(ctx, &own.id)
+    Ok(answer(ctx, &own.id))
 }
 
 fn release(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
     let own = of_path(ctx)?;
     live(&own, "release")?;
     schedule::release(ctx.account, &own.id, "subscription_schedule.released");
-    answer(ctx, &own.id)
+    Ok(answer(ctx, &own.id))
 }
 
 fn list_all(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {

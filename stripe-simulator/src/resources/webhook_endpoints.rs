@@ -191,19 +191,8 @@ pub(crate) fn check_url(url: &str) -> Result<(), StripeError> {
         .param("url"))
 }
 
-/// Refuses a further endpoint when the account has as many as Stripe allows.
-pub(crate) fn check_count(account: &Account) -> Result<(), StripeError> {
-    if account.webhook_endpoints.len() < MAX_ENDPOINTS {
-        return Ok(());
-    }
-    let mode = if account.livemode { "live" } else { "test" };
-    Err(StripeError::invalid(format!(
-        "You have reached the maximum of {MAX_ENDPOINTS} {mode} webhook endpoints."
-    )))
-}
-
 /// A new signing secret.
-pub(crate) fn new_secret(account: &mut Account) -> String {
+fn new_secret(account: &mut Account) -> String {
     format!("whsec_{}", account.ids.base62(32))
 }
 
@@ -223,14 +212,26 @@ pub(crate) fn roll(account: &mut Account, id: &str, overlap_seconds: i64) -> Opt
     Some(secret)
 }
 
-fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
-    let account = &mut *ctx.account;
-    let url = params.required("url")?;
+/// A new endpoint from the parameters that both ways of making one share, and its secret, which is
+/// shown only once.
+pub(crate) fn make(
+    account: &mut Account,
+    params: Params<'_>,
+    url: &str,
+    version_param: &str,
+    destination: Option<Destination>,
+) -> Result<(WebhookEndpoint, String), StripeError> {
     check_url(url)?;
-    if params.texts("enabled_events").is_empty() {
+    let events = params.texts("enabled_events");
+    if events.is_empty() {
         return Err(StripeError::missing_param("enabled_events"));
     }
-    check_count(account)?;
+    if account.webhook_endpoints.len() >= MAX_ENDPOINTS {
+        let mode = if account.livemode { "live" } else { "test" };
+        return Err(StripeError::invalid(format!(
+            "You have reached the maximum of {MAX_ENDPOINTS} {mode} webhook endpoints."
+        )));
+    }
     let secret = new_secret(account);
     let now = account.now();
     let endpoint = WebhookEndpoint {
@@ -239,20 +240,22 @@ fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         updated: now,
         url: url.to_owned(),
         enabled: true,
-        enabled_events: params
-            .texts("enabled_events")
-            .into_iter()
-            .map(str::to_owned)
-            .collect(),
-        api_version: params.owned("api_version"),
+        enabled_events: events.into_iter().map(str::to_owned).collect(),
+        api_version: params.owned(version_param),
         description: params.owned("description"),
         metadata: params.metadata(),
         secrets: vec![(secret.clone(), None)],
-        destination: None,
+        destination,
     };
+    Ok((endpoint, secret))
+}
+
+fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
+    let account = &mut *ctx.account;
+    let url = params.required("url")?;
+    let (endpoint, secret) = make(account, params, url, "api_version", None)?;
     let mut body = endpoint.render(account);
     if let Value::Object(map) = &mut body {
-        // Shown once, here.
         map.insert("secret".to_owned(), secret.into());
     }
     account.webhook_endpoints.insert(endpoint);

@@ -123,7 +123,8 @@ impl Attempt {
 #[derive(Debug)]
 pub(crate) struct Outbox {
     pub(crate) plan: Plan,
-    ready: VecDeque<Delivery>,
+    /// By endpoint, each in order.
+    ready: BTreeMap<String, VecDeque<Delivery>>,
     pub(crate) held: Vec<Delivery>,
     /// Waiting for their time on the account's clock.
     waiting: BTreeMap<u64, Delivery>,
@@ -139,7 +140,7 @@ impl Outbox {
     pub(crate) fn new(seed: u64, sign_with_wall: bool, wake: Arc<Notify>) -> Self {
         Self {
             plan: Plan::new(sign_with_wall),
-            ready: VecDeque::new(),
+            ready: BTreeMap::new(),
             held: Vec::new(),
             waiting: BTreeMap::new(),
             in_flight: HashMap::new(),
@@ -160,7 +161,7 @@ impl Outbox {
     /// How many deliveries are ready, in flight, held, and waiting for their time.
     pub(crate) fn counts(&self) -> Value {
         json!({
-            "ready": self.ready.len(),
+            "ready": self.ready.values().map(VecDeque::len).sum::<usize>(),
             "in_flight": self.in_flight.values().sum::<usize>(),
             "held": self.held.len(),
             "waiting": self.waiting.len(),
@@ -181,12 +182,13 @@ impl Outbox {
     }
 
     fn push(&mut self, delivery: Delivery) {
+        let queue = self.ready.entry(delivery.endpoint.clone()).or_default();
         if self.plan.shuffle {
-            let bound = u64::try_from(self.ready.len()).unwrap_or(0) + 1;
+            let bound = u64::try_from(queue.len()).unwrap_or(0) + 1;
             let place = usize::try_from(self.chance.below(bound)).unwrap_or(0);
-            self.ready.insert(place.min(self.ready.len()), delivery);
+            queue.insert(place.min(queue.len()), delivery);
         } else {
-            self.ready.push_back(delivery);
+            queue.push_back(delivery);
         }
         self.wake.notify_one();
     }
@@ -201,7 +203,10 @@ impl Outbox {
                 .position(|event| *event == delivery.event)
                 .unwrap_or(usize::MAX)
         });
-        self.ready.extend(held);
+        for delivery in held {
+            let queue = self.ready.entry(delivery.endpoint.clone()).or_default();
+            queue.push_back(delivery);
+        }
         self.wake.notify_one();
         count
     }
@@ -221,11 +226,17 @@ impl Outbox {
 
     /// The next delivery to an endpoint that has room for it.
     fn take(&mut self) -> Option<Delivery> {
-        let room = |delivery: &Delivery| {
-            self.in_flight.get(&delivery.endpoint).copied().unwrap_or(0) < self.plan.concurrency
-        };
-        let place = self.ready.iter().position(room)?;
-        let delivery = self.ready.remove(place)?;
+        let in_flight = &self.in_flight;
+        let concurrency = self.plan.concurrency;
+        let has_room = |endpoint: &str| in_flight.get(endpoint).is_none_or(|n| *n < concurrency);
+        let (_, queue) = self
+            .ready
+            .iter_mut()
+            .find(|(endpoint, _)| has_room(endpoint))?;
+        let delivery = queue.pop_front()?;
+        if queue.is_empty() {
+            self.ready.remove(&delivery.endpoint);
+        }
         *self.in_flight.entry(delivery.endpoint.clone()).or_default() += 1;
         Some(delivery)
     }

@@ -1,5 +1,7 @@
 //! The `Stripe-Signature` header: <https://docs.stripe.com/webhooks/signature>.
 
+use std::fmt::Write;
+
 use aws_lc_rs::hmac;
 
 use crate::clock::Timestamp;
@@ -18,10 +20,11 @@ pub(crate) fn header(secrets: &[&str], at: Timestamp, body: &str) -> String {
 fn sign(secret: &str, at: Timestamp, body: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let tag = hmac::sign(&key, format!("{at}.{body}").as_bytes());
-    tag.as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    tag.as_ref().iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 #[cfg(test)]

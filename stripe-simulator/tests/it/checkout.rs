@@ -1,4 +1,4 @@
-//! Checkout and the billing portal: over HTTP, by admin route and as a browser would.
+//! Checkout: over HTTP, by admin route and as a browser would.
 
 use serde_json::{Value, json};
 
@@ -36,11 +36,11 @@ fn pay_for(stripe: &Stripe, more: &[(&str, &str)]) -> Value {
     start(stripe, &form)
 }
 
-fn text<'a>(object: &'a Value, name: &str) -> &'a str {
+pub(crate) fn text<'a>(object: &'a Value, name: &str) -> &'a str {
     object[name].as_str().unwrap_or_default()
 }
 
-fn retrieve(stripe: &Stripe, session: &Value) -> Value {
+pub(crate) fn retrieve(stripe: &Stripe, session: &Value) -> Value {
     stripe
         .get(&format!("/v1/checkout/sessions/{}", text(session, "id")))
         .ok()
@@ -51,7 +51,7 @@ fn last_event(stripe: &Stripe) -> String {
 }
 
 /// A request of a browser: no key.
-fn browse(stripe: &Stripe, method: &str, url: &str, form: &[(&str, &str)]) -> Reply {
+pub(crate) fn browse(stripe: &Stripe, method: &str, url: &str, form: &[(&str, &str)]) -> Reply {
     let path = url.strip_prefix(&stripe.url("")).unwrap_or(url);
     stripe.send(method, path, form, &[("authorization", "")])
 }
@@ -211,20 +211,9 @@ fn sessions_expire_by_call_and_by_the_clock() {
     );
 
     let session = pay_for(&stripe, &[]);
-    let json = [("content-type", "application/json")];
-    let body = br#"{"advance_seconds": 86399}"#;
-    stripe
-        .send_raw("POST", "/_simulator/clock", body, &json)
-        .ok();
+    stripe.advance(86_399);
     assert_eq!(retrieve(&stripe, &session)["status"], "open");
-    stripe
-        .send_raw(
-            "POST",
-            "/_simulator/clock",
-            br#"{"advance_seconds": 1}"#,
-            &json,
-        )
-        .ok();
+    stripe.advance(1);
     assert_eq!(retrieve(&stripe, &session)["status"], "expired");
     assert_eq!(last_event(&stripe), "checkout.session.expired");
     let page = browse(
@@ -260,15 +249,7 @@ fn bank_debits_pay_later() {
         let complete = retrieve(&stripe, &session);
         assert_eq!(complete["status"], "complete");
         assert_eq!(complete["payment_status"], "unpaid");
-        let json = [("content-type", "application/json")];
-        stripe
-            .send_raw(
-                "POST",
-                "/_simulator/clock",
-                br#"{"advance_seconds": 15}"#,
-                &json,
-            )
-            .ok();
+        stripe.advance(15);
         assert_eq!(retrieve(&stripe, &session)["payment_status"], paid);
         assert_eq!(last_event(&stripe), event);
     }
@@ -285,23 +266,23 @@ fn sessions_are_checked() {
         }
         stripe.post("/v1/checkout/sessions", &form).error(400)
     };
-    let one = |price: &'static str| [("line_items[0][quantity]", "1"), ("mode", price)];
+    let single = |price: &'static str| [("line_items[0][quantity]", "1"), ("mode", price)];
     assert_eq!(refuse(&[])["param"], "mode");
     assert_eq!(refuse(&[("mode", "payment")])["param"], "line_items");
     assert_eq!(refuse(&[("mode", "setup")])["param"], "currency");
     let error = refuse(&[("mode", "setup"), ("success_url", "nonsense")]);
     assert_eq!(error["code"], "url_invalid");
-    let mut form = one("payment").to_vec();
+    let mut form = single("payment").to_vec();
     form.push(("line_items[0][price]", &monthly));
     assert_eq!(refuse(&form)["param"], "mode");
-    let mut form = one("subscription").to_vec();
+    let mut form = single("subscription").to_vec();
     form.push(("line_items[0][price]", &once));
     assert_eq!(refuse(&form)["param"], "line_items");
-    let mut form = one("payment").to_vec();
+    let mut form = single("payment").to_vec();
     form.push(("line_items[0][price]", "price_none"));
     assert_eq!(refuse(&form)["code"], "resource_missing");
     let late = (START + 90_000).to_string();
-    let mut form = one("payment").to_vec();
+    let mut form = single("payment").to_vec();
     form.extend([
         ("line_items[0][price]", once.as_str()),
         ("expires_at", &late),
@@ -326,87 +307,7 @@ fn the_line_items_come_on_demand() {
     );
 }
 
-#[test]
-fn the_portal_changes_the_payment_method() {
-    let stripe = Stripe::start();
-    let customer = stripe
-        .post("/v1/customers", &[("name", "Jenny Rosen")])
-        .id();
-    let form = [
-        ("customer", customer.as_str()),
-        ("return_url", "https://shop.example/account"),
-    ];
-    let session = stripe.post("/v1/billing_portal/sessions", &form).ok();
-    let url = text(&session, "url").to_owned();
-    let page = browse(&stripe, "GET", &url, &[]);
-    assert!(page.text.contains("None yet") && page.text.contains("https://shop.example/account"));
-
-    let change = |method: &str| {
-        let form = [("action", "payment_method"), ("payment_method", method)];
-        browse(&stripe, "POST", &url, &form)
-    };
-    let refused = change("pm_card_chargeDeclined");
-    assert!(
-        refused.text.contains("Your card was declined."),
-        "{}",
-        refused.text
-    );
-    assert_eq!(change("pm_card_visa").status, 303);
-    assert!(
-        browse(&stripe, "GET", &url, &[])
-            .text
-            .contains("Visa ending in 4242")
-    );
-    // With 3-D Secure the bank stands in between.
-    let bank = change("pm_card_authenticationRequired");
-    let bank = bank.header("location").unwrap().to_owned();
-    let returned = browse(&stripe, "POST", &bank, &[("answer", "approve")]);
-    let page = browse(&stripe, "GET", returned.header("location").unwrap(), &[]);
-    assert!(page.text.contains("Visa ending in 3184"), "{}", page.text);
-    let customer = stripe.get(&format!("/v1/customers/{customer}")).ok();
-    let default = text(&customer["invoice_settings"], "default_payment_method").to_owned();
-    let method = stripe.get(&format!("/v1/payment_methods/{default}")).ok();
-    assert_eq!(method["card"]["last4"], "3184");
-    assert_eq!(
-        browse(&stripe, "GET", "/p/session/test_nonsense", &[]).status,
-        404
-    );
-}
-
-#[test]
-fn portal_configurations_are_made_and_changed() {
-    let stripe = Stripe::start();
-    let form = [
-        ("business_profile[headline]", "Welcome"),
-        ("features[subscription_cancel][enabled]", "true"),
-        ("features[subscription_cancel][mode]", "immediately"),
-    ];
-    let made = stripe.post("/v1/billing_portal/configurations", &form).ok();
-    assert_eq!(
-        made["features"]["subscription_cancel"]["mode"],
-        "immediately"
-    );
-    assert_eq!(made["features"]["invoice_history"]["enabled"], false);
-    let path = format!("/v1/billing_portal/configurations/{}", text(&made, "id"));
-    let form = [
-        ("features[invoice_history][enabled]", "true"),
-        ("active", "false"),
-    ];
-    let changed = stripe.post(&path, &form).ok();
-    assert_eq!(changed["features"]["subscription_cancel"]["enabled"], true);
-    assert_eq!(changed["features"]["invoice_history"]["enabled"], true);
-    let customer = stripe.post("/v1/customers", &[]).id();
-    let form = [
-        ("customer", customer.as_str()),
-        ("configuration", text(&made, "id")),
-    ];
-    assert_eq!(
-        stripe.post("/v1/billing_portal/sessions", &form).error(400)["param"],
-        "configuration"
-    );
-}
-
-fn subscribe(stripe: &Stripe, more: &[(&str, &str)]) -> Value {
+pub(crate) fn subscribe(stripe: &Stripe, more: &[(&str, &str)]) -> Value {
     let price = price(stripe, true);
     let mut form = vec![
         ("mode", "subscription"),
@@ -503,39 +404,53 @@ fn a_trial_is_due_nothing_today() {
 }
 
 #[test]
-fn the_portal_cancels_and_renews() {
+fn a_debit_pays_for_a_subscription_later() {
     let stripe = Stripe::start();
     let session = subscribe(&stripe, &[]);
-    stripe
-        .post(
-            &format!("/_simulator/checkout/{}/complete", text(&session, "id")),
-            &[],
-        )
-        .ok();
+    let path = format!(
+        "/_simulator/checkout/{}/complete?payment_method=pm_usBankAccount_success",
+        text(&session, "id")
+    );
+    assert_eq!(stripe.post(&path, &[]).ok()["step"], "complete");
+    assert_eq!(retrieve(&stripe, &session)["payment_status"], "unpaid");
+    stripe.advance(15);
     let done = retrieve(&stripe, &session);
-    let form = [("customer", text(&done, "customer"))];
-    let portal = stripe.post("/v1/billing_portal/sessions", &form).ok();
-    let url = text(&portal, "url").to_owned();
-    let page = browse(&stripe, "GET", &url, &[]);
+    assert_eq!(done["payment_status"], "paid");
+    assert_eq!(
+        last_event(&stripe),
+        "checkout.session.async_payment_succeeded"
+    );
+    let path = format!("/v1/subscriptions/{}", text(&done, "subscription"));
+    assert_eq!(stripe.get(&path).ok()["status"], "active");
+}
+
+#[test]
+fn a_trial_may_start_without_a_method() {
+    let stripe = Stripe::start();
+    let trial = ("subscription_data[trial_period_days]", "14");
+    let strict = subscribe(&stripe, &[trial]);
+    assert_eq!(strict["payment_method_collection"], "always");
+    let form = [("payment_method", "none"), ("email", "jenny@example.com")];
+    let refused = browse(&stripe, "POST", text(&strict, "url"), &form);
+    assert!(refused.text.contains("payment_method"), "{}", refused.text);
+
+    let session = subscribe(
+        &stripe,
+        &[trial, ("payment_method_collection", "if_required")],
+    );
+    let page = browse(&stripe, "GET", text(&session, "url"), &[]);
     assert!(
-        page.text.contains("Gold &lt;plan&gt; (active)"),
+        page.text.contains("Start without a payment method"),
         "{}",
         page.text
     );
-    assert!(page.text.contains("/i/acct_"), "{}", page.text);
-    let id = text(&done, "subscription");
-    let act = |action: &str| {
-        let form = [("action", action), ("subscription", id)];
-        assert_eq!(browse(&stripe, "POST", &url, &form).status, 303);
-        stripe.get(&format!("/v1/subscriptions/{id}")).ok()["cancel_at_period_end"].clone()
-    };
-    assert_eq!(act("cancel"), true);
-    assert_eq!(act("renew"), false);
-    // Nobody else's subscription.
-    let form = [("action", "cancel"), ("subscription", "sub_none")];
-    assert!(
-        browse(&stripe, "POST", &url, &form)
-            .text
-            .contains("No such subscription")
+    assert_eq!(
+        browse(&stripe, "POST", text(&session, "url"), &form).status,
+        303
     );
+    let done = retrieve(&stripe, &session);
+    let path = format!("/v1/subscriptions/{}", text(&done, "subscription"));
+    let subscription = stripe.get(&path).ok();
+    assert_eq!(subscription["status"], "trialing");
+    assert!(subscription["default_payment_method"].is_null());
 }

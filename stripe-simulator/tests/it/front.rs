@@ -98,6 +98,23 @@ fn parameters_are_checked_against_the_contract() {
         )
         .error(400);
     assert_eq!(error["param"], "recurring[foo]");
+    let error = stripe
+        .post("/v1/customers", &[("preferred_locales", "de")])
+        .error(400);
+    assert_eq!(
+        (&error["message"], &error["param"]),
+        (&"Invalid array".into(), &"preferred_locales".into())
+    );
+    let error = stripe.post("/v1/customers", &[("tax", "x")]).error(400);
+    assert_eq!(error["message"], "Invalid object");
+    let long = format!("{}{}", "a".repeat(5_000), "b");
+    let error = stripe
+        .post("/v1/customers", &[("description", &long)])
+        .error(400);
+    assert_eq!(
+        error["message"],
+        "Invalid string: aaaaaaaaaa...aaaaaaaaab; must be at most 5000 characters"
+    );
     let error = stripe.get("/v1/customers?limit=101").error(400);
     assert_eq!(error["param"], "limit");
 }
@@ -166,6 +183,19 @@ fn fields_are_expanded() {
     );
     let list = stripe.get("/v1/prices?expand[]=data.product").ok();
     assert_eq!(list["data"][0]["product"]["name"], "Gold");
+    let error = stripe.get("/v1/prices?expand[]=product").error(400);
+    assert_eq!(
+        error["message"],
+        "This property cannot be expanded (product). You may want to try expanding 'data.product' instead."
+    );
+    // A refused path leaves no trace.
+    stripe
+        .post("/v1/customers", &[("expand[]", "nothing")])
+        .error(400);
+    assert_eq!(
+        stripe.get("/v1/customers").ok()["data"],
+        serde_json::json!([])
+    );
     let error = stripe.get("/v1/prices?expand[]=data.nothing").error(400);
     assert_eq!(
         error["message"],

@@ -2,17 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Reply, Stripe};
-
-fn text<'a>(object: &'a Value, name: &str) -> &'a str {
-    object[name].as_str().unwrap_or_default()
-}
-
-/// A request of a browser: no key.
-fn browse(stripe: &Stripe, method: &str, url: &str, form: &[(&str, &str)]) -> Reply {
-    let path = url.strip_prefix(&stripe.url("")).unwrap_or(url);
-    stripe.send(method, path, form, &[("authorization", "")])
-}
+use crate::checkout::{browse, text};
+use crate::support::Stripe;
 
 /// An open invoice over $20.00 that nothing pays by itself.
 fn open_invoice(stripe: &Stripe) -> Value {
@@ -174,4 +165,38 @@ fn sources_live_on_their_customer() {
     assert_eq!(stripe.delete(&own).ok()["deleted"], true);
     assert_eq!(stripe.get(&path).ok()["data"], json!([]));
     stripe.get(&own).error(404);
+}
+
+#[test]
+fn taxes_are_calculated_by_place() {
+    let stripe = Stripe::start();
+    let calculate = |country: &str, behavior: &str, more: &[(&str, &str)]| {
+        let mut form = vec![
+            ("currency", "eur"),
+            ("line_items[0][amount]", "1190"),
+            ("line_items[0][tax_behavior]", behavior),
+            ("customer_details[address][country]", country),
+            ("customer_details[address_source]", "billing"),
+        ];
+        form.extend(more);
+        stripe.post("/v1/tax/calculations", &form)
+    };
+    let german = calculate("DE", "inclusive", &[]).ok();
+    assert_eq!(german["tax_amount_inclusive"], 190);
+    assert_eq!(german["amount_total"], 1190);
+    let french = calculate("FR", "exclusive", &[]).ok();
+    assert_eq!(french["tax_amount_exclusive"], 238);
+    assert_eq!(french["amount_total"], 1428);
+    let path = format!("/v1/tax/calculations/{}/line_items", text(&french, "id"));
+    assert_eq!(stripe.get(&path).ok()["data"][0]["amount_tax"], 238);
+    let nowhere = calculate("SG", "exclusive", &[]).ok();
+    assert_eq!(
+        nowhere["tax_breakdown"][0]["taxability_reason"],
+        "not_collecting"
+    );
+    let reverse = [("customer_details[taxability_override]", "reverse_charge")];
+    assert_eq!(
+        calculate("DE", "exclusive", &reverse).ok()["tax_amount_exclusive"],
+        0
+    );
 }

@@ -125,7 +125,7 @@ fn a_key_is_forgotten_after_24_hours() {
 #[test]
 fn a_key_in_flight_is_409() {
     let stripe = Stripe::start();
-    let fault = json!({ "kind": "slow_before", "delay_ms": 300, "method": "POST" });
+    let fault = json!({ "kind": "slow_before", "delay_ms": 1500, "method": "POST" });
     stripe.admin("POST", "/faults", fault).ok();
     let statuses: Vec<u16> = std::thread::scope(|scope| {
         let calls: Vec<_> = (0..2)

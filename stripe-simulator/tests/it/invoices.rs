@@ -372,3 +372,54 @@ fn lists_filter_by_status_and_subscription() {
         .ok();
     assert_eq!(lines["data"][0]["subtotal"], 2000);
 }
+
+#[test]
+fn the_lines_of_a_draft_are_added_changed_and_removed() {
+    let shop = Shop::open("pm_card_visa");
+    let pending = add_item(&shop, "700", None);
+    let draft = shop
+        .stripe
+        .post("/v1/invoices", &[("customer", &shop.customer)])
+        .ok();
+    let path = format!("/v1/invoices/{}", text(&draft["id"]));
+    let form = [
+        ("lines[0][invoice_item]", text(&pending["id"])),
+        ("lines[1][amount]", "300".to_owned()),
+        ("lines[1][description]", "Set-up".to_owned()),
+    ];
+    let form: Vec<(&str, &str)> = form
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let added = shop.stripe.post(&format!("{path}/add_lines"), &form).ok();
+    assert_eq!(added["total"], 1000);
+    let line = |at: usize| text(&added["lines"]["data"][at]["id"]);
+    let (first, second) = (line(0), line(1));
+    let form = [
+        ("lines[0][id]", second.as_str()),
+        ("lines[0][amount]", "500"),
+    ];
+    let changed = shop
+        .stripe
+        .post(&format!("{path}/update_lines"), &form)
+        .ok();
+    assert_eq!(changed["total"], 1200);
+    let one = format!("{path}/lines/{second}");
+    assert_eq!(
+        shop.stripe.post(&one, &[("amount", "400")]).ok()["amount"],
+        400
+    );
+    let form = [
+        ("lines[0][id]", first.as_str()),
+        ("lines[0][behavior]", "unassign"),
+    ];
+    let removed = shop
+        .stripe
+        .post(&format!("{path}/remove_lines"), &form)
+        .ok();
+    assert_eq!(removed["total"], 400);
+    let item = format!("/v1/invoiceitems/{}", text(&pending["id"]));
+    assert!(shop.stripe.get(&item).ok()["invoice"].is_null());
+    act(&shop, &draft, "finalize").ok();
+    shop.stripe.post(&one, &[("amount", "1")]).error(400);
+}

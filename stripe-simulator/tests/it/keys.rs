@@ -73,6 +73,16 @@ fn a_publishable_key_may_not_use_the_servers_calls() {
 }
 
 #[test]
+fn a_key_acts_for_its_own_account_only() {
+    let stripe = Stripe::start();
+    let ask =
+        |account: &str| stripe.send("GET", "/v1/customers", &[], &[("stripe-account", account)]);
+    assert_eq!(ask("acct_another").error(403)["code"], "account_invalid");
+    let own = stripe.get("/v1/account").id();
+    ask(&own).ok();
+}
+
+#[test]
 fn modes_and_accounts_are_apart() {
     let stripe = Stripe::start();
     register(&stripe, "sk_live_simulator", &[]);

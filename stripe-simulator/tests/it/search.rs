@@ -2,12 +2,11 @@
 
 use serde_json::json;
 
-use crate::support::{START, Stripe};
+use crate::support::{START, Stripe, escape};
 
 fn found(stripe: &Stripe, query: &str) -> Vec<String> {
-    let escaped: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
     let body = stripe
-        .get(&format!("/v1/customers/search?query={escaped}"))
+        .get(&format!("/v1/customers/search?query={}", escape(query)))
         .ok();
     assert_eq!(body["object"], "search_result");
     let name = |customer: &serde_json::Value| customer["name"].as_str().unwrap_or("").to_owned();

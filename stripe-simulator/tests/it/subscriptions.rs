@@ -57,6 +57,7 @@ fn events_come_in_order() {
             "charge.succeeded",
             "payment_intent.succeeded",
             "invoice_payment.paid",
+            "invoice.updated",
             "invoice.paid",
             "invoice.payment_succeeded",
             "customer.subscription.updated",
@@ -65,12 +66,13 @@ fn events_come_in_order() {
     shop.advance_to(32 * DAY);
     let renewed = shop.events_of(&["customer.subscription", "invoice."]);
     assert_eq!(
-        renewed[6..],
+        renewed[7..],
         [
             "invoice.upcoming",
             "invoice.created",
             "customer.subscription.updated",
             "invoice.finalized",
+            "invoice.updated",
             "invoice.paid",
             "invoice.payment_succeeded",
         ]
@@ -201,6 +203,8 @@ fn dunning_retries_and_then_cancels() {
     assert_eq!(now["status"], "past_due");
     let invoice = shop.invoice(&now["latest_invoice"]);
     assert_eq!(invoice["attempt_count"], 1);
+    let customer = format!("/v1/customers/{}", shop.customer);
+    assert_eq!(shop.stripe.get(&customer).ok()["delinquent"], true);
     assert_eq!(
         invoice["next_payment_attempt"],
         START + renewal + 3600 + 3 * DAY
@@ -398,4 +402,102 @@ fn sent_invoices_fall_due() {
         .post(&path, &[("paid_out_of_band", "true")])
         .ok();
     assert_eq!(shop.subscription(&subscription["id"])["status"], "active");
+}
+
+#[test]
+fn a_trial_takes_its_method_from_the_pending_setup() {
+    let shop = Shop::without_method();
+    let subscription = shop.subscribe(&shop.price(2000), &[("trial_period_days", "7")]);
+    let setup = text(&subscription["pending_setup_intent"]);
+    let path = format!("/v1/setup_intents/{setup}/confirm");
+    let form = [("payment_method", "pm_card_visa")];
+    assert_eq!(shop.stripe.post(&path, &form).ok()["status"], "succeeded");
+    let now = shop.subscription(&subscription["id"]);
+    assert!(now["pending_setup_intent"].is_null());
+    assert!(text(&now["default_payment_method"]).starts_with("pm_"));
+    shop.advance_to(7 * DAY + 3600);
+    let now = shop.subscription(&subscription["id"]);
+    assert_eq!(now["status"], "active");
+    assert_eq!(shop.invoice(&now["latest_invoice"])["status"], "paid");
+}
+
+#[test]
+fn dunning_can_end_in_unpaid_or_stay_past_due() {
+    for end in ["unpaid", "past_due"] {
+        let shop = Shop::open("pm_card_visa");
+        let settings =
+            serde_json::json!({ "end_state": end, "retry_days": [1], "mark_uncollectible": false });
+        let reply = shop.stripe.send_raw(
+            "POST",
+            "/_simulator/billing",
+            settings.to_string().as_bytes(),
+            &[("content-type", "application/json")],
+        );
+        assert_eq!(reply.ok()["end_state"], end);
+        let subscription = shop.subscribe(&shop.price(2000), &[]);
+        shop.give_method("pm_card_chargeCustomerFail");
+        shop.advance_to(31 * DAY + 3600 + DAY);
+        let now = shop.subscription(&subscription["id"]);
+        assert_eq!(now["status"], end);
+        let failed = shop.invoice(&now["latest_invoice"]);
+        assert!(failed["next_payment_attempt"].is_null());
+        shop.advance_to(60 * DAY);
+        let now = shop.subscription(&subscription["id"]);
+        let next = shop.invoice(&now["latest_invoice"]);
+        if end == "unpaid" {
+            assert_eq!(
+                (&next["status"], &next["auto_advance"]),
+                (&"draft".into(), &false.into())
+            );
+            let good = shop.give_method("pm_card_visa");
+            for id in [&failed["id"], &next["id"]] {
+                let path = format!("/v1/invoices/{}/pay", text(id));
+                shop.stripe.post(&path, &[("payment_method", &good)]).ok();
+            }
+            assert_eq!(shop.subscription(&subscription["id"])["status"], "active");
+        } else {
+            assert_eq!(next["status"], "open");
+        }
+    }
+}
+
+#[test]
+fn a_customer_keeps_to_one_currency() {
+    let shop = Shop::open("pm_card_visa");
+    shop.subscribe(&shop.price(2000), &[]);
+    let euro = shop.price_with(2000, &[("currency", "eur")]);
+    let error = shop.try_subscribe(&euro, &[]).error(400);
+    assert!(text(&error["message"]).starts_with("You cannot combine currencies"));
+}
+
+#[test]
+fn deleting_a_customer_cancels_its_subscriptions() {
+    let shop = Shop::open("pm_card_visa");
+    let subscription = shop.subscribe(&shop.price(2000), &[]);
+    let path = format!("/v1/customers/{}", shop.customer);
+    shop.stripe.delete(&path).ok();
+    assert_eq!(shop.subscription(&subscription["id"])["status"], "canceled");
+    shop.advance_to(40 * DAY);
+    let all = shop.stripe.get("/v1/invoices").ok();
+    assert_eq!(all["data"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_resumption_that_is_not_paid_for_lapses() {
+    let shop = Shop::open("pm_card_visa");
+    let subscription = shop.subscribe(&shop.price(2000), &[]);
+    let path = format!("/v1/subscriptions/{}", text(&subscription["id"]));
+    let pause = format!("{path}/pause");
+    shop.stripe.post(&pause, &[("type", "subscription")]).ok();
+    shop.give_method("pm_card_chargeCustomerFail");
+    let resume = format!("{path}/resume");
+    let waiting = shop.stripe.post(&resume, &[]).ok();
+    assert_eq!(waiting["status"], "paused");
+    let invoice = shop.invoice(&waiting["latest_invoice"]);
+    assert_eq!(invoice["status"], "open");
+    shop.advance_to(23 * 3600);
+    assert_eq!(shop.invoice(&invoice["id"])["status"], "void");
+    assert_eq!(shop.subscription(&subscription["id"])["status"], "paused");
+    shop.give_method("pm_card_visa");
+    assert_eq!(shop.stripe.post(&resume, &[]).ok()["status"], "active");
 }

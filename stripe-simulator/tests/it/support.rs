@@ -1,5 +1,7 @@
 //! A simulator and a client for one test.
 
+use std::fmt::Write;
+
 use serde_json::Value;
 use stripe_simulator::{Builder, ClockMode, DEFAULT_SECRET_KEY, Simulator};
 use ureq::Agent;
@@ -89,7 +91,17 @@ impl Stripe {
         self.send("POST", path, form, &[])
     }
 
+    /// Moves the account's clock forward.
+    pub(crate) fn advance(&self, seconds: i64) {
+        let body = serde_json::json!({ "advance_seconds": seconds });
+        self.admin("POST", "/clock", body).ok();
+    }
+
     /// A call of an admin route, such as `/clock`.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers write the body in place with json!"
+    )]
     pub(crate) fn admin(&self, method: &str, path: &str, body: Value) -> Reply {
         let body = if method == "POST" {
             body.to_string()
@@ -192,13 +204,13 @@ fn read(mut response: Response<ureq::Body>) -> Reply {
     }
 }
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::new();
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            write!(out, "%{byte:02X}").unwrap();
         }
     }
     out

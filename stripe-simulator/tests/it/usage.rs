@@ -133,6 +133,21 @@ fn billing_credits_pay_metered_lines_first() {
         "credit_balance_transaction"
     );
     shop.advance_to(59 * DAY + 3600);
+    let path = format!(
+        "/v1/billing/credit_balance_transactions?customer={}",
+        shop.customer
+    );
+    let moved = shop.stripe.get(&path).ok();
+    let moved = moved["data"].as_array().unwrap();
+    let kinds: Vec<&Value> = moved.iter().map(|own| &own["type"]).collect();
+    assert_eq!(kinds, [&json!("debit"), &json!("credit")]);
+    let path = format!(
+        "/v1/billing/credit_balance_summary?customer={}&filter[type]=applicability_scope&filter[applicability_scope][price_type]=metered",
+        shop.customer
+    );
+    let summary = shop.stripe.get(&path).ok();
+    let balance = &summary["balances"][0]["available_balance"];
+    assert_eq!(balance["monetary"]["value"], 0);
     assert_eq!(
         shop.invoices()[0]["total"],
         1000,
@@ -238,4 +253,91 @@ fn a_schedule_from_a_subscription_can_be_released() {
     assert_eq!(released["released_subscription"], subscription["id"]);
     assert!(shop.subscription(&subscription["id"])["schedule"].is_null());
     shop.stripe.post(&path, &[]).error(400);
+}
+
+#[test]
+fn a_phase_can_begin_with_one_time_items() {
+    let shop = Shop::open("pm_card_visa");
+    let once = [
+        ("currency", "usd"),
+        ("product", shop.product.as_str()),
+        ("unit_amount", "500"),
+    ];
+    let once = shop.stripe.post("/v1/prices", &once).id();
+    let monthly = shop.price(1000);
+    let form = [
+        ("customer", shop.customer.as_str()),
+        ("start_date", "now"),
+        ("phases[0][items][0][price]", monthly.as_str()),
+        ("phases[0][add_invoice_items][0][price]", once.as_str()),
+        ("phases[0][duration][interval]", "month"),
+        ("phases[1][items][0][price]", monthly.as_str()),
+        ("phases[1][add_invoice_items][0][price]", once.as_str()),
+        ("phases[1][add_invoice_items][0][quantity]", "2"),
+        ("phases[1][duration][interval]", "month"),
+    ];
+    let schedule = shop.stripe.post("/v1/subscription_schedules", &form).ok();
+    assert_eq!(schedule["status"], "active");
+    shop.advance_to(35 * DAY);
+    let invoices = shop.invoices();
+    let total: i64 = invoices
+        .iter()
+        .map(|own| own["total"].as_i64().unwrap())
+        .sum();
+    let pending = format!("/v1/invoiceitems?pending=true&customer={}", shop.customer);
+    let pending = shop.stripe.get(&pending).ok();
+    let waiting: i64 = pending["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|own| own["amount"].as_i64().unwrap())
+        .sum();
+    assert_eq!(total + waiting, 1000 + 500 + 1000 + 2 * 500);
+}
+
+#[test]
+fn pausing_bills_what_was_used_and_credits_what_was_not() {
+    let shop = Shop::open("pm_card_visa");
+    let meter = meter(&shop);
+    let seat = shop.price(3100);
+    let subscription = shop.subscribe(
+        &metered_price(&shop, &meter, "1"),
+        &[("items[1][price]", &seat)],
+    );
+    report(&shop, "5000", "a").ok();
+    shop.advance_to(15 * DAY);
+    let path = format!("/v1/subscriptions/{}", text(&subscription["id"]));
+    let form = [
+        ("type", "subscription"),
+        ("bill_for[outstanding_usage_through][type]", "now"),
+        ("bill_for[unused_time_from][type]", "now"),
+        ("invoicing_behavior", "invoice"),
+    ];
+    let paused = shop.stripe.post(&format!("{path}/pause"), &form).ok();
+    assert_eq!(paused["status"], "paused");
+    assert_eq!(
+        paused["status_details"]["paused"]["subscription"]["type"],
+        "pause_requested"
+    );
+    assert_eq!(shop.invoices()[0]["total"], 5000 - 1600);
+    shop.advance_to(90 * DAY);
+    assert_eq!(
+        shop.invoices().len(),
+        2,
+        "a paused subscription bills nothing"
+    );
+    let resumed = shop.stripe.post(&format!("{path}/resume"), &[]).ok();
+    assert_eq!(resumed["status"], "active");
+    assert_eq!(shop.invoices()[0]["total"], 3100);
+    let late = (START + 200 * DAY).to_string();
+    let item = text(&resumed["items"]["data"][1]["id"]);
+    let form = [
+        ("items[0][id]", item.as_str()),
+        ("items[0][quantity]", "2"),
+        ("proration_date", late.as_str()),
+    ];
+    assert_eq!(
+        shop.stripe.post(&path, &form).error(400)["param"],
+        "proration_date"
+    );
 }

@@ -29,11 +29,10 @@ fn signed_by(received: &Received, secret: &str) -> usize {
         .unwrap();
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let tag = hmac::sign(&key, format!("{time}.{}", received.text).as_bytes());
-    let hex: String = tag
+    let hex = tag
         .as_ref()
         .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+        .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
     received
         .signature
         .split(',')
@@ -61,16 +60,16 @@ fn an_event_is_delivered_signed_to_those_that_want_it() {
     settle(&stripe);
     assert_eq!(all.kinds(), ["customer.created", "customer.updated"]);
     assert_eq!(some.kinds(), ["customer.updated"]);
-    let received = all.received();
-    assert_eq!(signed_by(&received[0], secret), 1);
-    assert!(received[0].signature.starts_with(&format!("t={START},")));
+    let requests = all.received();
+    assert_eq!(signed_by(&requests[0], secret), 1);
+    assert!(requests[0].signature.starts_with(&format!("t={START},")));
     assert_eq!(
-        received[1].body["data"]["previous_attributes"],
+        requests[1].body["data"]["previous_attributes"],
         json!({ "name": "A" })
     );
     let events = stripe.get("/v1/events").ok();
     assert_eq!(events["data"][0]["pending_webhooks"], 0);
-    assert_eq!(events["data"][0]["id"], received[1].body["id"]);
+    assert_eq!(events["data"][0]["id"], requests[1].body["id"]);
 }
 
 #[test]
@@ -196,13 +195,13 @@ fn a_rolled_secret_overlaps_with_the_old_one() {
         .ok();
     stripe.post("/v1/customers", &[]).ok();
     settle(&stripe);
-    let received = receiver.received();
+    let requests = receiver.received();
     assert_eq!(
-        (signed_by(&received[0], old), signed_by(&received[0], new)),
+        (signed_by(&requests[0], old), signed_by(&requests[0], new)),
         (1, 1)
     );
     assert_eq!(
-        (signed_by(&received[1], old), signed_by(&received[1], new)),
+        (signed_by(&requests[1], old), signed_by(&requests[1], new)),
         (0, 1)
     );
 }
@@ -253,14 +252,14 @@ fn event_destinations_are_webhook_endpoints_in_another_shape() {
     let secret = made["webhook_endpoint"]["signing_secret"].as_str().unwrap();
     let customer = stripe.post("/v1/customers", &[]).id();
     settle(&stripe);
-    let received = receiver.received();
-    assert_eq!(received[0].body["object"], "v2.core.event");
-    assert_eq!(received[0].body["type"], "v1.customer.created");
-    assert_eq!(signed_by(&received[0], secret), 1);
+    let requests = receiver.received();
+    assert_eq!(requests[0].body["object"], "v2.core.event");
+    assert_eq!(requests[0].body["type"], "v1.customer.created");
+    assert_eq!(signed_by(&requests[0], secret), 1);
     let list = stripe
         .get(&format!("/v2/core/events?object_id={customer}"))
         .ok();
-    assert_eq!(list["data"][0]["id"], received[0].body["id"]);
+    assert_eq!(list["data"][0]["id"], requests[0].body["id"]);
     let path = format!("{path}/{}", made["id"].as_str().unwrap());
     stripe
         .send_raw("POST", &format!("{path}/ping"), b"", &[header])

@@ -166,7 +166,7 @@ pub(crate) fn revision(account: &mut Account, id: &str) -> Result<String, Stripe
         description: old.description.clone(),
         footer: old.footer.clone(),
         metadata: old.metadata.clone(),
-        from_invoice: Some(old.id.clone()),
+        revises: Some(old.id.clone()),
         auto_advance: false,
         ..blank
     };

@@ -1,6 +1,7 @@
 //! Invoices: <https://docs.stripe.com/api/invoices>.
 
 mod edit;
+mod lines;
 mod preview;
 
 use serde_json::{Value, json};
@@ -16,7 +17,7 @@ use crate::clock::DAY;
 use crate::currency::Currency;
 use crate::front::errors::StripeError;
 use crate::front::list::{self, Range};
-use crate::front::router::{Ctx, Reply, Route};
+use crate::front::router::{Answer, Ctx, Reply, Route};
 use crate::params::Params;
 use crate::registry::Resource;
 
@@ -43,7 +44,23 @@ pub(crate) static RESOURCE: Resource = Resource {
             "invoice",
             preview::create_preview,
         ),
-        Route::get("/v1/invoices/{invoice}/lines", "invoice", lines),
+        Route::get("/v1/invoices/{invoice}/lines", "invoice", lines::list_all),
+        Route::post("/v1/invoices/{invoice}/add_lines", "invoice", lines::add),
+        Route::post(
+            "/v1/invoices/{invoice}/update_lines",
+            "invoice",
+            lines::update_all,
+        ),
+        Route::post(
+            "/v1/invoices/{invoice}/remove_lines",
+            "invoice",
+            lines::remove,
+        ),
+        Route::post(
+            "/v1/invoices/{invoice}/lines/{line_item_id}",
+            "invoice",
+            lines::update_one,
+        ),
     ],
     find: |account, id| account.render_invoice(id),
     all: |account| {
@@ -93,14 +110,14 @@ pub(crate) fn of_path(ctx: &mut Ctx<'_>) -> Result<Invoice, StripeError> {
     Ok(own)
 }
 
-fn answer(ctx: &Ctx<'_>, id: &str) -> Reply {
-    Ok(ctx.account.render_invoice(id).unwrap_or_default().into())
+fn answer(ctx: &Ctx<'_>, id: &str) -> Answer {
+    ctx.account.render_invoice(id).unwrap_or_default().into()
 }
 
 fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     if let Some(from) = params.child("from_invoice") {
         let revised = edit::revision(ctx.account, from.required("invoice")?)?;
-        return answer(ctx, &revised);
+        return Ok(answer(ctx, &revised));
     }
     let customer = params.required("customer")?.to_owned();
     let known = customers::named(ctx.account, &customer, "customer")?;
@@ -144,12 +161,12 @@ fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         let at = at.unwrap_or_else(|| account.now() + account.billing.settings.draft_seconds);
         invoicing::plan_finalization(account, &id, at);
     }
-    answer(ctx, &id)
+    Ok(answer(ctx, &id))
 }
 
 fn retrieve(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
     let own = of_path(ctx)?;
-    answer(ctx, &own.id)
+    Ok(answer(ctx, &own.id))
 }
 
 fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
@@ -193,7 +210,7 @@ fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         let at = at.unwrap_or_else(|| account.now() + account.billing.settings.draft_seconds);
         invoicing::plan_finalization(account, &old.id, at);
     }
-    answer(ctx, &old.id)
+    Ok(answer(ctx, &old.id))
 }
 
 fn delete(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
@@ -255,7 +272,7 @@ fn finalize(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         });
         crate::billing::dunning::plan_retry(ctx.account, &own.id, at);
     }
-    answer(ctx, &own.id)
+    Ok(answer(ctx, &own.id))
 }
 
 /// What Stripe answers to an action that needs an open invoice.
@@ -281,7 +298,7 @@ fn pay(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         invoicing::finalize(ctx.account, &own.id);
         own = of_path(ctx)?;
         if own.status == InvoiceStatus::Paid {
-            return answer(ctx, &own.id);
+            return Ok(answer(ctx, &own.id));
         }
     }
     if !matches!(
@@ -292,7 +309,7 @@ fn pay(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     }
     if params.boolean("paid_out_of_band") == Some(true) {
         invoicing::settle(ctx.account, &own.id, true);
-        return answer(ctx, &own.id);
+        return Ok(answer(ctx, &own.id));
     }
     let method = params.text("payment_method").or(params.text("source"));
     if let Some(method) = method {
@@ -307,7 +324,7 @@ fn pay(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     collect::conclude(ctx.account, &own.id, &outcome, false);
     match collect::refusal(outcome, "invoice") {
         Some(error) => Err(error),
-        None => answer(ctx, &own.id),
+        None => Ok(answer(ctx, &own.id)),
     }
 }
 
@@ -320,7 +337,7 @@ fn void(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
         return Err(not_open(&own, "void"));
     }
     invoicing::void(ctx.account, &own.id);
-    answer(ctx, &own.id)
+    Ok(answer(ctx, &own.id))
 }
 
 fn mark_uncollectible(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
@@ -329,7 +346,7 @@ fn mark_uncollectible(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
         return Err(not_open(&own, "mark_uncollectible"));
     }
     invoicing::mark_uncollectible(ctx.account, &own.id, "user_forgiven");
-    answer(ctx, &own.id)
+    Ok(answer(ctx, &own.id))
 }
 
 fn send(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
@@ -345,34 +362,7 @@ fn send(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
         InvoiceStatus::Uncollectible | InvoiceStatus::Void => return Err(not_open(&own, "send")),
     }
     ctx.account.emit_invoice(&own.id, "invoice.sent");
-    answer(ctx, &own.id)
-}
-
-fn lines(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
-    let own = of_path(ctx)?;
-    let limit = list::limit(params)?;
-    let start = match params.text("starting_after") {
-        Some(cursor) => own
-            .lines
-            .iter()
-            .position(|line| line.id == cursor)
-            .map(|at| at + 1),
-        None => Some(0),
-    };
-    let start = start.ok_or_else(|| {
-        let cursor = params.text("starting_after").unwrap_or_default();
-        StripeError::no_such_in("line item", cursor, "starting_after")
-    })?;
-    let rest = own.lines.iter().skip(start);
-    let has_more = own.lines.len() > start + limit;
-    let data: Vec<Value> = rest
-        .take(limit)
-        .map(|line| render::line(line, &own))
-        .collect();
-    Ok(
-        json!({ "object": "list", "data": data, "has_more": has_more, "url": ctx.request.path })
-            .into(),
-    )
+    Ok(answer(ctx, &own.id))
 }
 
 fn list_all(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {

@@ -1,12 +1,13 @@
 //! Subscriptions: <https://docs.stripe.com/api/subscriptions>.
 
+mod items;
 mod read;
 
 use serde_json::{Value, json};
 
 use crate::account::Account;
 use crate::billing::cancel::{self, CancelNow};
-use crate::billing::change::{self, How};
+use crate::billing::change::{self, How, PauseNow};
 use crate::billing::create::{self, Beginning};
 use crate::billing::model::{
     CancellationDetails, CollectionMethod, Item, PaymentBehavior, ProrationBehavior, Status,
@@ -17,13 +18,14 @@ use crate::currency::Currency;
 use crate::engine::period::Period;
 use crate::front::errors::StripeError;
 use crate::front::list::{self, Range};
-use crate::front::router::{Ctx, Reply, Route};
+use crate::front::router::{Answer, Ctx, Reply, Route};
 use crate::params::{Metadata, Params};
 use crate::registry::Resource;
 use crate::resources::customers;
 
+pub(crate) use items::{one_time_price, read_item, read_price, tax_rates};
 use read::apply_update;
-pub(crate) use read::{Asked, apply_preview, new_subscription, read_item, read_price, tax_rates};
+pub(crate) use read::{Asked, apply_preview, new_subscription};
 
 pub(crate) static RESOURCE: Resource = Resource {
     object: "subscription",
@@ -56,6 +58,16 @@ pub(crate) static RESOURCE: Resource = Resource {
             "subscription",
             pause,
         ),
+        Route::delete(
+            "/v1/subscriptions/{subscription_exposed_id}/discount",
+            "subscription",
+            delete_discount,
+        ),
+        Route::post(
+            "/v1/subscriptions/{subscription}/migrate",
+            "subscription",
+            migrate,
+        ),
     ],
     find: |account, id| account.render_subscription(id),
     all: |account| {
@@ -80,12 +92,11 @@ pub(crate) fn named(account: &Account, id: &str, param: &str) -> Result<Subscrip
     own.ok_or_else(|| StripeError::no_such_in("subscription", id, param))
 }
 
-fn answer(ctx: &Ctx<'_>, id: &str) -> Reply {
-    Ok(ctx
-        .account
+fn answer(ctx: &Ctx<'_>, id: &str) -> Answer {
+    ctx.account
         .render_subscription(id)
         .unwrap_or_default()
-        .into())
+        .into()
 }
 
 fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
@@ -100,7 +111,7 @@ fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         .param("payment_behavior"));
     }
     let own = new_subscription(ctx.account, params, &customer)?;
-    let extra = read::extra_items(ctx.account, &own, &params.children("add_invoice_items"))?;
+    let extra = items::extra_items(ctx.account, &own, &params.children("add_invoice_items"))?;
     let how = Beginning {
         proration: ProrationBehavior::parse(params.text("proration_behavior")),
         payment,
@@ -109,17 +120,37 @@ fn create(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         extra,
     };
     let id = create::create(ctx.account, own, &how)?;
-    answer(ctx, &id)
+    Ok(answer(ctx, &id))
+}
+
+/// Creates the subscription of an accepted quote: its first invoice stays a draft for an hour, so
+/// that nothing need be on file yet (<https://docs.stripe.com/quotes/overview>).
+pub(crate) fn of_quote(
+    ctx: &mut Ctx<'_>,
+    params: Params<'_>,
+    customer: &str,
+) -> Result<String, StripeError> {
+    let own = new_subscription(ctx.account, params, customer)?;
+    let extra = items::extra_items(ctx.account, &own, &params.children("add_invoice_items"))?;
+    let how = Beginning {
+        proration: ProrationBehavior::default(),
+        payment: PaymentBehavior::parse(None),
+        off_session: true,
+        draft_first: true,
+        extra,
+    };
+    create::create(ctx.account, own, &how)
 }
 
 fn retrieve(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
     let own = of_path(ctx, "subscription_exposed_id")?;
-    answer(ctx, &own.id)
+    Ok(answer(ctx, &own.id))
 }
 
 fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     let old = of_path(ctx, "subscription_exposed_id")?;
     check_updatable(&old, params)?;
+    check_proration_date(&old, params)?;
     let asked = apply_update(ctx.account, &old, params)?;
     if old.schedule.is_some() && asked.bills {
         return Err(StripeError::invalid(
@@ -128,7 +159,7 @@ fn update(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     }
     let how = how(params, &asked);
     finish_update(ctx.account, &old, asked, how)?;
-    answer(ctx, &old.id)
+    Ok(answer(ctx, &old.id))
 }
 
 /// Stores an update: through billing when it touches items, trial or anchor, plainly otherwise.
@@ -139,6 +170,17 @@ pub(crate) fn finish_update(
     how: How,
 ) -> Result<(), StripeError> {
     let id = old.id.clone();
+    let now = account.now();
+    let trial_is_over = asked.wanted.trial_end.is_some_and(|end| end <= now);
+    if old.status == Status::Trialing
+        && trial_is_over
+        && !lifecycle::goes_on_after_trial(account, &asked.wanted)
+    {
+        // `trial_end=now` without a payment method ends the trial as its settings say.
+        account.update_subscription(&id, |own| *own = asked.wanted.clone());
+        lifecycle::may_continue_after_trial(account, &asked.wanted);
+        return Ok(());
+    }
     if asked.bills {
         change::apply(account, old, asked.wanted, how)?;
     } else {
@@ -157,6 +199,18 @@ pub(crate) fn how(params: Params<'_>, asked: &Asked) -> How {
         anchor_now: asked.anchor_now,
         off_session: params.boolean("off_session").unwrap_or(false),
         changes_items: asked.changes_items,
+    }
+}
+
+/// A proration date lies in the current period.
+fn check_proration_date(old: &Subscription, params: Params<'_>) -> Result<(), StripeError> {
+    let period = old.period();
+    match params.integer("proration_date") {
+        Some(date) if date < period.start || date >= period.end => Err(StripeError::invalid(
+            "Cannot specify proration date outside of current subscription period.",
+        )
+        .param("proration_date")),
+        _ => Ok(()),
     }
 }
 
@@ -209,7 +263,7 @@ fn delete(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         details: details(params, Some("cancellation_requested")),
     };
     cancel::immediately(ctx.account, &own.id, &how);
-    answer(ctx, &own.id)
+    Ok(answer(ctx, &own.id))
 }
 
 fn resume(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
@@ -236,7 +290,7 @@ fn resume(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
         on_attempt,
         how,
     );
-    answer(ctx, &own.id)
+    Ok(answer(ctx, &own.id))
 }
 
 fn pause(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
@@ -256,9 +310,43 @@ fn pause(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
     let credit = unused
         .and_then(|own| own.text("type"))
         .is_some_and(|word| word != "none");
-    let invoice = params.text("invoicing_behavior") == Some("invoice");
-    change::pause(ctx.account, &own.id, credit, invoice);
-    answer(ctx, &own.id)
+    let usage = params
+        .child("bill_for")
+        .and_then(|own| own.child("outstanding_usage_through"));
+    let how = PauseNow {
+        credit_unused: credit,
+        bill_usage: usage.and_then(|own| own.text("type")) == Some("now"),
+        invoice_now: params.text("invoicing_behavior") == Some("invoice"),
+    };
+    change::pause(ctx.account, &own.id, how);
+    Ok(answer(ctx, &own.id))
+}
+
+/// Removes the discounts of a subscription.
+fn delete_discount(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
+    let own = of_path(ctx, "subscription_exposed_id")?;
+    let Some(id) = own.discounts.last().cloned() else {
+        return Err(StripeError::no_such("discount", &own.id, "id").code("resource_missing"));
+    };
+    let account = &mut *ctx.account;
+    let mut body = account.render(&id).unwrap_or_default();
+    account.update_subscription(&own.id, |own| own.discounts.clear());
+    account.emit("customer.discount.deleted", &body);
+    render::extend(&mut body, json!({ "deleted": true }));
+    Ok(body.into())
+}
+
+/// Moves a subscription to the flexible billing mode; there is no way back.
+fn migrate(ctx: &mut Ctx<'_>, _params: Params<'_>) -> Reply {
+    let own = of_path(ctx, "subscription")?;
+    if own.flexible {
+        return Err(StripeError::invalid(
+            "The subscription is already in the flexible billing mode.",
+        ));
+    }
+    ctx.account
+        .update_subscription(&own.id, |own| own.flexible = true);
+    Ok(answer(ctx, &own.id))
 }
 
 fn list_all(ctx: &mut Ctx<'_>, params: Params<'_>) -> Reply {
@@ -358,6 +446,7 @@ pub(crate) fn blank(
         // The mode of new subscriptions since 2025-09-30.clover.
         flexible: true,
         paused: None,
+        resume_invoice: None,
         test_clock,
         livemode: account.livemode,
     })

@@ -295,7 +295,7 @@ checks.checkoutAndPortal = async () => {
     success_url: 'http://localhost/done',
   });
   assert.equal((await fetch(session.url)).status, 200);
-  await admin('POST', `/checkout/sessions/${session.id}/complete`, { payment_method: 'pm_card_visa' });
+  await admin('POST', `/checkout/${session.id}/complete`, { payment_method: 'pm_card_visa' });
   const done = await stripe.checkout.sessions.retrieve(session.id, { expand: ['subscription'] });
   assert.equal(done.subscription.status, 'active');
   const portal = await stripe.billingPortal.sessions.create({ customer: customer.id });

@@ -20,7 +20,7 @@ def checkout_subscribes_through_its_page(c):
     )
     equal((session.status, session.payment_status), ("open", "unpaid"))
     equal(urllib.request.urlopen(session.url, timeout=10).status, 200, "the page opens")
-    c.admin("POST", f"/checkout/sessions/{session.id}/complete", {"payment_method": "pm_card_visa"})
+    c.admin("POST", f"/checkout/{session.id}/complete", {"payment_method": "pm_card_visa"})
     done = c.v1.checkout.sessions.retrieve(session.id)
     equal((done.status, done.payment_status), ("complete", "paid"))
     equal(c.v1.subscriptions.retrieve(done.subscription).status, "active", "subscription")
@@ -32,7 +32,7 @@ def checkout_saves_a_card(c):
     session = c.v1.checkout.sessions.create(
         {"mode": "setup", "currency": "usd", "customer": customer.id, "success_url": "http://localhost/"}
     )
-    c.admin("POST", f"/checkout/sessions/{session.id}/complete", {"payment_method": "pm_card_visa"})
+    c.admin("POST", f"/checkout/{session.id}/complete", {"payment_method": "pm_card_visa"})
     done = c.v1.checkout.sessions.retrieve(session.id)
     intent = c.v1.setup_intents.retrieve(done.setup_intent)
     equal(intent.status, "succeeded", "set up")
