@@ -159,6 +159,42 @@ fn an_authorization_is_captured_in_part_canceled_or_lapses() {
         .post(&format!("/v1/payment_intents/{id}/cancel"), &[])
         .error(400);
     assert_eq!(error["code"], "payment_intent_unexpected_state");
+
+    let id = hold();
+    stripe.advance(7 * 86_400);
+    let lapsed = stripe.get(&format!("/v1/payment_intents/{id}")).ok();
+    assert_eq!(lapsed["status"], "canceled");
+    assert_eq!(lapsed["cancellation_reason"], "automatic");
+    assert!(events(&stripe).contains(&"charge.expired".to_owned()));
+}
+
+#[test]
+fn refunds_may_be_pending_or_fail_later() {
+    let stripe = Stripe::start();
+    let refund = |method: &str| {
+        let intent = pay(&stripe, method, &[]).id();
+        let refund = stripe
+            .post("/v1/refunds", &[("payment_intent", &intent)])
+            .ok();
+        let path = format!("/v1/refunds/{}", refund["id"].as_str().unwrap());
+        stripe.advance(60);
+        (refund, stripe.get(&path).ok())
+    };
+    let (first, later) = refund("pm_card_pendingRefund");
+    assert_eq!(first["status"], "pending");
+    assert_eq!(later["status"], "succeeded");
+    let (first, later) = refund("pm_card_refundFail");
+    assert_eq!(first["status"], "succeeded");
+    assert_eq!(later["status"], "failed");
+    // What came back can be refunded again.
+    let charge = stripe
+        .get(&format!(
+            "/v1/charges/{}",
+            later["charge"].as_str().unwrap()
+        ))
+        .ok();
+    assert_eq!(charge["amount_refunded"], 0);
+    assert_eq!(charge["refunded"], false);
 }
 
 #[test]
