@@ -65,7 +65,8 @@ pub(crate) fn operations() -> Vec<Operation> {
 }
 
 fn scopes(operation: &Value) -> Option<Vec<String>> {
-    let scopes = operation["security"].as_array()?[0]["bearer"].as_array()?;
+    // Public operations say so by an empty list.
+    let scopes = operation["security"].as_array()?.first()?["bearer"].as_array()?;
     let scopes = scopes
         .iter()
         .map(|scope| scope.as_str().unwrap().to_owned());
