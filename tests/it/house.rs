@@ -222,3 +222,41 @@ fn the_committed_description_is_the_current_one() {
         "openapi/openapi.json differs: run `make openapi`"
     );
 }
+
+/// An operation's description is of use when it shows what comes back.
+#[test]
+fn every_operation_has_its_name_its_summary_and_an_example() {
+    let document = serde_json::to_value(portal_billing::http::openapi::document()).unwrap();
+    let mut wrong = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let name = operation["operationId"].as_str().unwrap_or_default();
+            let well_named =
+                name.contains('_') && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+            if !well_named || operation["summary"].as_str().is_none_or(str::is_empty) {
+                wrong.push(format!("{method} {path}: name and summary"));
+            }
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                let content = &response["content"];
+                let Some(json) = content
+                    .get("application/json")
+                    .or(content.get("application/problem+json"))
+                else {
+                    if status.starts_with(['4', '5']) {
+                        wrong.push(format!("{method} {path} {status}: no problem"));
+                    }
+                    continue;
+                };
+                let reference = json["schema"]["$ref"].as_str().unwrap_or_default();
+                let schema = document.pointer(reference.trim_start_matches('#'));
+                let shown = json.get("example").is_some()
+                    || schema.is_some_and(|schema| schema.get("example").is_some());
+                // The document itself is its own example.
+                if !shown && path != "/openapi.json" {
+                    wrong.push(format!("{method} {path} {status}: no example"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

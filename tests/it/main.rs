@@ -9,6 +9,7 @@ mod auth;
 mod command_line;
 mod credentials;
 mod house;
+mod outages;
 mod portals;
 mod readme;
 mod security;

@@ -66,6 +66,22 @@ pub struct ActorBody {
 
 /// A page of the audit log.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "data": [{
+        "id": "audt_01kat5bmf0f3x8q2r7w1e4t6y9",
+        "seq": 1,
+        "at": "2026-11-23T12:00:00.000Z",
+        "actor": {"subject": "ops@acme.example", "issuer": "https://id.acme.example"},
+        "action": "portal.created",
+        "subject": "/v1/portals/acme",
+        "request_id": "01kat5bmf0f3x8q2r7w1e4t6y9",
+        "details": {"version": "1"},
+        "previous_hash": "0000000000000000000000000000000000000000000000000000000000000000",
+        "hash": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
+    }],
+    "has_more": false,
+    "next_cursor": null
+}))]
 pub struct AuditPage {
     /// The entries, newest first.
     data: Vec<AuditEntryBody>,

@@ -96,6 +96,17 @@ pub struct PortalPatch {
 
 /// A page of portals.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "data": [{
+        "id": "acme",
+        "title": "Acme developer portal",
+        "metadata": {"team": "apis"},
+        "created_at": "2026-11-23T12:00:00.000Z",
+        "updated_at": "2026-11-23T12:00:00.000Z"
+    }],
+    "has_more": false,
+    "next_cursor": null
+}))]
 pub struct PortalPage {
     /// The portals, newest first.
     data: Vec<PortalBody>,
