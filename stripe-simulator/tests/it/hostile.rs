@@ -292,6 +292,7 @@ fn hostile_query_values_are_400() {
         "starting_after=cus_none",
         "created[gte]=soon",
         "created[around]=1",
+        "expand[]=data.no.such.field",
         "unknown=1",
         "%ff=1",
     ] {
