@@ -28,22 +28,32 @@ trap stop_postgres EXIT
 trap 'exit 130' INT TERM
 
 summary=() failed=0
+# What a step answers that a machine cannot run and that does not decide.
+absent=77
 # step <name> <command>...: runs it, unless --only names others.
 step() {
-  local name="$1" began="$SECONDS" result=ok; shift
+  local name="$1" began="$SECONDS" result=ok status=0; shift
   case "$only" in "" | *",$name,"*) ;; *) return ;; esac
   printf '\n== %s\n' "$name"
-  "$@" || { result=FAILED; failed=$((failed + 1)); }
+  "$@" || status=$?
+  case "$status" in
+    0) ;;
+    "$absent") result="not run" ;;
+    *) result=FAILED failed=$((failed + 1)) ;;
+  esac
   summary+=("$(printf '%-18s %-7s %5d s' "$name" "$result" "$((SECONDS - began))")")
 }
 
-# Rust's own tools may be left out of an installation; then the step says so and fails.
+# component <cargo command> <its component>: Rust may be installed without it, and not by rustup.
 component() {
-  cargo "$1" --version > /dev/null 2>&1 || { say "cargo $1 is missing. Run: rustup component add ${2:-$1}"; return 1; }
+  cargo "$1" --version > /dev/null 2>&1 && return
+  { command -v rustup > /dev/null && rustup component add "$2" >&2; } && return
+  say "cargo $1 is missing; install the component $2 to have this step."
+  return "$absent"
 }
 
 check_format() { component fmt rustfmt && cargo fmt --all --check; }
-check_clippy() { component clippy && cargo clippy --workspace --all-targets --quiet -- -D warnings; }
+check_clippy() { component clippy clippy && cargo clippy --workspace --all-targets --quiet -- -D warnings; }
 
 run_tests() {
   start_postgres || return 1

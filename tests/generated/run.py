@@ -21,8 +21,8 @@ import urllib.request
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 # Cases per operation and phase; what comes of it in all is checked against the floor below.
-QUICK_EXAMPLES, FULL_EXAMPLES = 30, 600
-QUICK_FLOOR, FULL_FLOOR = 1_000, 10_000
+QUICK_EXAMPLES, FULL_EXAMPLES = 30, 300
+QUICK_FLOOR, FULL_FLOOR = 1_500, 10_000
 # A run is the same every time; another seed is an argument away.
 SEED = "20261123"
 STARTED = re.compile(r"(?:http://)?(127\.0\.0\.1:\d+)")
