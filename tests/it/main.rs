@@ -7,6 +7,7 @@
 
 mod auth;
 mod command_line;
+mod cors;
 mod credentials;
 mod house;
 mod outages;
