@@ -2,7 +2,7 @@
 .PHONY: demo test test-full openapi lint bench simulator-score clean-test
 
 demo: ## Bring a portal to ready against the simulator, and show it
-	@bash -c '. scripts/lib.sh && need_compiler' && cargo run --quiet --example demo
+	@bash -c '. scripts/lib.sh && need_compiler' && cargo build --example demo && cargo run --quiet --example demo
 
 test: ## Everything that must hold, on both databases; sets up what it needs
 	@scripts/test.sh
