@@ -42,8 +42,14 @@ def resident(process):
     raise RuntimeError("no VmRSS")
 
 
+def processor(process):
+    """Processor time a process has used, in milliseconds."""
+    fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(int(field) for field in fields[11:13]) * 1000 / os.sysconf("SC_CLK_TCK")
+
+
 def start(binary, home, port):
-    """Starts the service; answers it and the milliseconds until its first answer."""
+    """Starts the service; answers it, and milliseconds and processor time until its first answer."""
     environment = {
         "PATH": os.environ["PATH"],
         "PORTAL_BILLING__DATA_DIR": str(home),
@@ -57,7 +63,7 @@ def start(binary, home, port):
         if process.poll() is not None or time.perf_counter() - began > 30:
             sys.exit((home / "log").read_text())
         time.sleep(0.0005)
-    return process, (time.perf_counter() - began) * 1000
+    return process, (time.perf_counter() - began) * 1000, processor(process)
 
 
 def stop(process):
@@ -69,14 +75,15 @@ def main():
     binary, home = sys.argv[1], pathlib.Path(sys.argv[2])
     port = free_port()
     first, again = [], []
-    memory = []
+    memory, work = [], []
     for run in range(RUNS):
         data = home / f"data-{run}"
         data.mkdir()
-        process, taken = start(binary, data, port)
+        process, taken, used = start(binary, data, port)
         first.append(taken)
+        work.append(used)
         stop(process)
-        process, taken = start(binary, data, port)
+        process, taken, _ = start(binary, data, port)
         again.append(taken)
         # Idle: started, one request answered, and the threads gone to sleep.
         time.sleep(0.3)
@@ -84,6 +91,7 @@ def main():
         stop(process)
     rows = [
         ("start to first answer, new database (ms)", "start", statistics.median(first), max(first)),
+        ("  processor time of it (ms)", None, statistics.median(work), max(work)),
         ("start to first answer, existing (ms)", "start", statistics.median(again), max(again)),
         ("resident memory, idle (MiB)", "memory", statistics.median(memory), max(memory)),
     ]

@@ -16,7 +16,8 @@ pub const METADATA_MAX_VALUE_CHARS: usize = 500;
 pub type Metadata = BTreeMap<String, String>;
 
 /// Takes one line of text: not empty, at most `max_chars` characters, no control characters.
-/// White space at both ends is cut off. Refusals go to `errors`.
+/// The text is judged as sent, as the API's description says; then white space at both ends is cut
+/// off. Refusals go to `errors`.
 pub fn line(pointer: &str, value: &str, max_chars: usize, errors: &mut Vec<FieldError>) -> String {
     let trimmed = value.trim();
     if trimmed.is_empty() {
@@ -25,13 +26,13 @@ pub fn line(pointer: &str, value: &str, max_chars: usize, errors: &mut Vec<Field
             FieldCode::Empty,
             "Must not be empty.",
         ));
-    } else if trimmed.chars().count() > max_chars {
+    } else if value.chars().count() > max_chars {
         errors.push(FieldError::new(
             pointer,
             FieldCode::TooLong,
             format!("Must be at most {max_chars} characters."),
         ));
-    } else if trimmed.chars().any(char::is_control) {
+    } else if value.chars().any(char::is_control) {
         errors.push(FieldError::new(
             pointer,
             FieldCode::InvalidValue,
@@ -121,7 +122,7 @@ mod tests {
     #[test]
     fn a_line_is_trimmed_and_bounded_in_characters_not_bytes() {
         let mut errors = Vec::new();
-        assert_eq!(line("/t", "  ä  ", 1, &mut errors), "ä");
+        assert_eq!(line("/t", "  ä  ", 5, &mut errors), "ä");
         assert!(errors.is_empty());
         assert_eq!(
             codes(|e| drop(line("/t", " \t ", 5, e))),
@@ -129,6 +130,10 @@ mod tests {
         );
         assert_eq!(
             codes(|e| drop(line("/t", "ääää", 3, e))),
+            [FieldCode::TooLong]
+        );
+        assert_eq!(
+            codes(|e| drop(line("/t", " ä ", 2, e))),
             [FieldCode::TooLong]
         );
         assert_eq!(
