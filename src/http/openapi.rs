@@ -147,9 +147,12 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     .filter_map(Option::as_mut)
 }
 
-/// Adds the answers that follow from what kind of operation it is, gives every error its body, and
-/// every answer its request id.
-fn complete(path: &str, operation: &mut Operation) {
+/// The answers that follow from what kind of operation it is.
+fn common_answers(path: &str, operation: &Operation) -> Vec<(&'static str, &'static str)> {
+    const UNAVAILABLE: (&str, &str) = (
+        "503",
+        "The service or Stripe is not available now; nothing was changed",
+    );
     let has_body = operation.request_body.is_some();
     let authenticated = operation.security.is_some();
     let has_parameter = |place: &ParameterIn| {
@@ -164,39 +167,46 @@ fn complete(path: &str, operation: &mut Operation) {
     };
     let has_query = has_parameter(&ParameterIn::Query);
     let has_conditions = has_parameter(&ParameterIn::Header);
-    let mut common: Vec<(&str, &str)> = Vec::new();
-    if has_body || has_query || has_conditions {
-        common.push(("400", "The request cannot be read"));
-    }
-    if authenticated {
-        common.push(("401", "No token, or none that is valid"));
-        common.push((
-            "403",
-            "The token lacks the scope, or is bound to one organization",
-        ));
-        common.push((
-            "503",
-            "The service or Stripe is not available now; nothing was changed",
-        ));
-    }
-    if path.contains("{portal}") {
-        common.push(("404", "Nothing of that name exists for this caller"));
-    }
-    if has_body {
-        common.push(("408", "The body took too long to arrive"));
-        common.push(("413", "The body is too large"));
-        common.push((
-            "503",
-            "The service or Stripe is not available now; nothing was changed",
-        ));
-        if authenticated {
-            common.push(("415", "The content type is not supported"));
-        }
-    }
-    if (has_body && authenticated) || has_query {
-        common.push(("422", "A field is unknown or does not hold what it must"));
-    }
-    common.push(("500", "A bug of this service"));
+    let rules = [
+        (
+            has_body || has_query || has_conditions,
+            ("400", "The request cannot be read"),
+        ),
+        (authenticated, ("401", "No token, or none that is valid")),
+        (
+            authenticated,
+            (
+                "403",
+                "The token lacks the scope, or is bound to one organization",
+            ),
+        ),
+        (
+            path.contains("{portal}"),
+            ("404", "Nothing of that name exists for this caller"),
+        ),
+        (has_body, ("408", "The body took too long to arrive")),
+        (has_body, ("413", "The body is too large")),
+        (
+            has_body && authenticated,
+            ("415", "The content type is not supported"),
+        ),
+        (
+            (has_body && authenticated) || has_query,
+            ("422", "A field is unknown or does not hold what it must"),
+        ),
+        (true, ("500", "A bug of this service")),
+        (authenticated || has_body, UNAVAILABLE),
+    ];
+    rules
+        .into_iter()
+        .filter(|(holds, _)| *holds)
+        .map(|(_, answer)| answer)
+        .collect()
+}
+
+/// Adds the common answers, gives every error its body, and every answer its request id.
+fn complete(path: &str, operation: &mut Operation) {
+    let common = common_answers(path, operation);
     // Said, not left out: nobody has to wonder whether it was forgotten.
     operation.security.get_or_insert_default();
     if let Some(RefOr::T(body)) = &mut operation.request_body {

@@ -13,7 +13,7 @@ on_both_databases!(contention_beyond_the_bound_is_503_and_leaves_nothing);
 /// Holds what every writer needs, for as long as it lives.
 enum Blocker {
     Lite(diesel::SqliteConnection),
-    Pg(diesel_async::AsyncPgConnection),
+    Pg(Box<diesel_async::AsyncPgConnection>),
 }
 
 impl Blocker {
@@ -28,7 +28,7 @@ impl Blocker {
             let mut connection = connect(&service.database.url).await;
             let lock = "BEGIN; LOCK TABLE portals IN ACCESS EXCLUSIVE MODE";
             connection.batch_execute(lock).await.unwrap();
-            Self::Pg(connection)
+            Self::Pg(Box::new(connection))
         }
     }
 

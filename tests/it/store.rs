@@ -79,18 +79,18 @@ struct Column {
     #[diesel(sql_type = Text)]
     table_name: String,
     #[diesel(sql_type = Text)]
-    column_name: String,
+    name: String,
     #[diesel(sql_type = Text)]
     kind: String,
 }
 
 /// `table.column` → type and nullability, in one vocabulary.
 async fn columns(database: &FreshDatabase) -> BTreeMap<String, String> {
-    const LITE: &str = "SELECT m.name AS table_name, p.name AS column_name, \
+    const LITE: &str = "SELECT m.name AS table_name, p.name AS name, \
         p.type || CASE WHEN p.\"notnull\" = 1 THEN '' ELSE ' null' END AS kind \
         FROM sqlite_schema m, pragma_table_info(m.name) p \
         WHERE m.type = 'table' AND m.name NOT LIKE '%diesel%' AND m.name NOT LIKE 'sqlite%'";
-    const PG: &str = "SELECT table_name::text, column_name::text, \
+    const PG: &str = "SELECT table_name::text, column_name::text AS name, \
         data_type || CASE WHEN is_nullable = 'NO' THEN '' ELSE ' null' END AS kind \
         FROM information_schema.columns \
         WHERE table_schema = 'public' AND table_name NOT LIKE '%diesel%'";
@@ -107,7 +107,7 @@ async fn columns(database: &FreshDatabase) -> BTreeMap<String, String> {
     rows.into_iter()
         .map(|row| {
             let kind = row.kind.to_lowercase().replace("bytea", "blob");
-            (format!("{}.{}", row.table_name, row.column_name), kind)
+            (format!("{}.{}", row.table_name, row.name), kind)
         })
         .collect()
 }

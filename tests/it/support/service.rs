@@ -154,7 +154,7 @@ impl Service {
                 server.run_until(shutdown).await.unwrap();
             });
         }));
-        self.base_url = format!("http://{}", address.await.expect("the service starts"));
+        self.base_url = format!("http://{}", address.await.unwrap());
         self.stop = Some(stop);
     }
 
