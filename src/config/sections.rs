@@ -148,6 +148,8 @@ settings! {
         public_url: Option<String> = None;
         /// Seconds a request may take, reading it included.
         request_timeout_seconds: u32 = 30, in 1..=300;
+        /// Seconds a request's head may take to arrive, and then its body.
+        read_timeout_seconds: u32 = 10, in 1..=300;
         /// Seconds that running requests have to finish once the service is told to stop.
         shutdown_grace_seconds: u32 = 30, in 0..=600;
         /// Connections served at once by each worker; more wait to be accepted.

@@ -1,19 +1,22 @@
 //! Strict extractors: what they hand to a handler has been checked for form and limits.
 
+use std::fmt;
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
-use futures_util::StreamExt;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::auth::{Authorized, Caller, RequiredScope};
+use super::body::{
+    Arriving, BODY_MAX_BYTES, declared_length, refuse_headers, too_large, unsupported,
+};
 use super::problem::Problem;
 use crate::app::Context;
 use crate::domain::audit::Actor;
@@ -23,13 +26,8 @@ use crate::domain::secret_guard;
 use crate::domain::slug::Slug;
 use crate::domain::text::escape_pointer;
 
-/// Largest JSON body, in bytes.
-pub const BODY_MAX_BYTES: usize = 256 * 1024;
 /// Deepest nesting of a JSON body.
 pub const JSON_MAX_DEPTH: usize = 32;
-
-/// How long a body may take to arrive.
-pub const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A JSON body: `application/json`, UTF-8, at most 256 KiB and 32 levels, no unknown field, no card
 /// number in any text.
@@ -41,8 +39,8 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let refusal = refuse_headers(request, &["application/json"]);
-        let payload = payload.take();
-        Box::pin(async move { Ok(Self(parse_json(&json_bytes(refusal, payload).await?)?)) })
+        let body = Arriving::new(request, payload);
+        Box::pin(async move { Ok(Self(parse_json(&json_bytes(refusal, body).await?)?)) })
     }
 }
 
@@ -56,8 +54,8 @@ impl<T: DeserializeOwned + 'static> FromRequest for MergePatch<T> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let wanted = ["application/json", "application/merge-patch+json"];
         let refusal = refuse_headers(request, &wanted);
-        let payload = payload.take();
-        Box::pin(async move { Ok(Self(parse_json(&json_bytes(refusal, payload).await?)?)) })
+        let body = Arriving::new(request, payload);
+        Box::pin(async move { Ok(Self(parse_json(&json_bytes(refusal, body).await?)?)) })
     }
 }
 
@@ -73,9 +71,9 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalJson<T> {
         let refusal = typed
             .then(|| refuse_headers(request, &["application/json"]))
             .flatten();
-        let payload = payload.take();
+        let body = Arriving::new(request, payload);
         Box::pin(async move {
-            let bytes = json_bytes(refusal, payload).await?;
+            let bytes = json_bytes(refusal, body).await?;
             match (bytes.is_empty(), typed) {
                 (true, _) => Ok(Self(T::default())),
                 (false, true) => Ok(Self(parse_json(&bytes)?)),
@@ -85,10 +83,10 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalJson<T> {
     }
 }
 
-async fn json_bytes(refusal: Option<Error>, payload: Payload) -> Result<Vec<u8>, Error> {
+async fn json_bytes(refusal: Option<Error>, body: Arriving) -> Result<Vec<u8>, Error> {
     match refusal {
         Some(error) => Err(error),
-        None => read_body(payload, BODY_MAX_BYTES).await,
+        None => body.read(BODY_MAX_BYTES).await,
     }
 }
 
@@ -164,12 +162,12 @@ impl<const MAX: usize> FromRequest for RawBody<MAX> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let declared = declared_length(request);
-        let payload = payload.take();
+        let body = Arriving::new(request, payload);
         Box::pin(async move {
             if declared.is_some_and(|length| length > MAX) {
                 return Err(too_large(MAX).into());
             }
-            Ok(Self(read_body(payload, MAX).await?))
+            Ok(Self(body.read(MAX).await?))
         })
     }
 }
@@ -204,77 +202,6 @@ pub(super) fn is_unwanted(text: &str) -> bool {
     card_guard::holds_card_number(text) || secret_guard::holds_secret(text)
 }
 
-fn declared_length(request: &HttpRequest) -> Option<usize> {
-    let text = request
-        .headers()
-        .get(header::CONTENT_LENGTH)?
-        .to_str()
-        .ok()?;
-    text.parse().ok()
-}
-
-fn unsupported(wanted: &[&str]) -> Error {
-    let detail = format!("The body must be {} in UTF-8.", wanted.join(" or "));
-    Error::new(Code::UnsupportedMediaType, detail)
-}
-
-fn refuse_headers(request: &HttpRequest, wanted: &[&str]) -> Option<Error> {
-    let content_type = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let (essence, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
-    let charset_is_utf8 = parameters.split(';').all(|parameter| {
-        let parameter = parameter.trim().to_ascii_lowercase();
-        parameter
-            .strip_prefix("charset=")
-            .is_none_or(|charset| charset.trim_matches('"') == "utf-8")
-    });
-    if !wanted
-        .iter()
-        .any(|it| essence.trim().eq_ignore_ascii_case(it))
-        || !charset_is_utf8
-    {
-        return Some(unsupported(wanted));
-    }
-    let encoding = request.headers().get(header::CONTENT_ENCODING);
-    if encoding.is_some_and(|value| value != "identity") {
-        return Some(Error::new(
-            Code::UnsupportedMediaType,
-            "The body must not be compressed.",
-        ));
-    }
-    declared_length(request)
-        .is_some_and(|length| length > BODY_MAX_BYTES)
-        .then(|| too_large(BODY_MAX_BYTES))
-}
-
-fn too_large(limit: usize) -> Error {
-    Error::new(
-        Code::BodyTooLarge,
-        format!("The body must be at most {} KiB.", limit / 1024),
-    )
-}
-
-async fn read_body(mut payload: Payload, limit: usize) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::new();
-    let deadline = tokio::time::Instant::now() + BODY_TIMEOUT;
-    while let Some(chunk) = tokio::time::timeout_at(deadline, payload.next())
-        .await
-        .map_err(|_| Error::new(Code::RequestTimeout, "The body took too long to arrive."))?
-    {
-        let chunk = chunk.map_err(|error| {
-            Error::new(Code::MalformedJson, "The body did not arrive whole.").with_log(error)
-        })?;
-        if bytes.len() + chunk.len() > limit {
-            return Err(too_large(limit));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes)
-}
-
 /// Reads a strict JSON value; see [`Json`].
 ///
 /// # Errors
@@ -298,7 +225,45 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     }
     // Read from the bytes, not from the value: a value has already dropped duplicate fields.
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    serde_path_to_error::deserialize(&mut reader).map_err(|error| data_error(&error))
+    serde_path_to_error::deserialize(&mut reader)
+        .map(|Object(value)| value)
+        .map_err(|error| data_error(&error))
+}
+
+/// A value that is written as an object. By itself serde takes an array of the fields' values for a
+/// struct as well.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        object(deserializer).map(Self)
+    }
+}
+
+/// Reads a field that holds an object, and nothing but an object.
+///
+/// # Errors
+/// What `T` refuses, and any other JSON type.
+pub fn object<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    deserializer.deserialize_map(ObjectVisitor(PhantomData))
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map))
+    }
 }
 
 /// Counts brackets outside strings, before anything recursive sees the bytes.
@@ -510,6 +475,12 @@ mod tests {
                 "missing_field",
             ),
             (r"{}", Code::ValidationFailed, "/inner", "missing_field"),
+            (
+                r#"[{"name":"x"}]"#,
+                Code::ValidationFailed,
+                "",
+                "invalid_type",
+            ),
             (
                 r#"{"inner":{"name":1}}"#,
                 Code::ValidationFailed,

@@ -12,6 +12,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 pub mod auth;
+mod body;
 pub mod etag;
 pub mod extract;
 pub mod middleware;
@@ -41,6 +42,8 @@ pub struct State {
     pub ids: Ids,
     /// How long a request may take.
     pub request_timeout: Duration,
+    /// How long a body may take to arrive.
+    pub read_timeout: Duration,
     /// Renders the metrics.
     pub metrics: metrics_exporter_prometheus::PrometheusHandle,
 }

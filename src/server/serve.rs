@@ -157,6 +157,7 @@ impl Server {
             async move { tokio::join!(worker::retention(app), worker::metrics_upkeep(metrics)) }
         };
         let request_timeout = Duration::from_secs(settings.request_timeout_seconds.into());
+        let read_timeout = Duration::from_secs(settings.read_timeout_seconds.into());
         let origins = Arc::new(self.config.cors.allowed_origins.clone());
         let (app, authenticator, cursors, ids) =
             (self.app.clone(), self.authenticator, self.cursors, self.ids);
@@ -168,6 +169,7 @@ impl Server {
                 cursors: Arc::clone(&cursors),
                 ids: ids.clone(),
                 request_timeout,
+                read_timeout,
                 metrics: metrics.clone(),
             };
             ActixApp::new()
@@ -182,7 +184,7 @@ impl Server {
         let mut server = HttpServer::new(factory)
             .disable_signals()
             .shutdown_timeout(settings.shutdown_grace_seconds.into())
-            .client_request_timeout(Duration::from_secs(10))
+            .client_request_timeout(read_timeout)
             .client_disconnect_timeout(Duration::from_secs(2))
             .keep_alive(Duration::from_secs(settings.keep_alive_seconds.into()))
             .max_connections(usize::try_from(settings.max_connections).unwrap_or(usize::MAX));

@@ -6,6 +6,7 @@
 )]
 
 mod auth;
+mod bad_input;
 mod command_line;
 mod cors;
 mod credentials;

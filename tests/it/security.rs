@@ -1,5 +1,8 @@
 //! What an attacker would try, and what must never get out.
 
 mod authorization;
+mod canaries;
+mod process;
 mod rotation;
 mod sealed;
+mod search;

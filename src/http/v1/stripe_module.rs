@@ -17,7 +17,7 @@ use crate::domain::stripe_module::{
 use crate::http::State;
 use crate::http::auth::required;
 use crate::http::etag::{Preconditions, stored, tag_with_digest};
-use crate::http::extract::{InPortal, Json, OptionalJson, context};
+use crate::http::extract::{InPortal, Json, OptionalJson, context, object};
 use crate::http::problem::Problem;
 
 /// A portal's Stripe module: its settings, and whether the portal is ready to sell.
@@ -301,7 +301,7 @@ pub struct StripeModulePut {
     /// Whether paid plans may be had.
     enabled: bool,
     /// How it behaves; what is left out has its default.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     #[schema(required = false)]
     settings: SettingsBody,
 }
