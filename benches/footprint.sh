@@ -36,4 +36,4 @@ elif [ -z "$binary" ]; then
   binary="${CARGO_TARGET_DIR:-target}/release/portal-billing"
 fi
 
-exec python3 benches/footprint.py "$binary" "$home"
+python3 benches/footprint.py "$binary" "$home"
