@@ -20,6 +20,7 @@ use super::State;
 use super::auth::Authentication;
 use super::extract::{RequestId, is_unwanted};
 use super::problem::{Problem, describe, render};
+use super::unread::Reader;
 use crate::domain::error::{Code, Error};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -33,7 +34,7 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// None that is not already an answer.
 pub async fn edge(
     state: web::Data<State>,
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let started = Instant::now();
@@ -42,6 +43,7 @@ pub async fn edge(
     let method = request.method().clone();
     let path = request.path().to_owned();
     let instance = instance(&path);
+    let reader = Reader::of(&mut request);
     request
         .extensions_mut()
         .insert(RequestId(request_id.clone()));
@@ -66,7 +68,7 @@ pub async fn edge(
             let response = finish(response, &instance, &request_id);
             (
                 route,
-                ServiceResponse::new(request, response).map_into_boxed_body(),
+                ServiceResponse::new(request, response.map_body(|_, body| reader.kept_by(body))),
             )
         }
         Err(error) => {

@@ -21,6 +21,7 @@ mod pages;
 pub mod paging;
 pub mod problem;
 mod service;
+mod unread;
 pub mod v1;
 
 use crate::app::App;

@@ -41,12 +41,12 @@ async fn send(service: &Service, operation: &Operation, body: impl Into<reqwest:
 fn told(answer: Answer) -> String {
     let (status, code) = (answer.status.as_u16(), answer.code());
     let body = answer.problem(status, &code);
-    let mut line = format!("{status} {code}");
-    for error in body["errors"].as_array().into_iter().flatten() {
+    let errors = body["errors"].as_array().into_iter().flatten();
+    let fields = errors.map(|error| {
         let text = |name: &str| error[name].as_str().unwrap().to_owned();
-        line.push_str(&format!(" [{} {}]", text("pointer"), text("code")));
-    }
-    line
+        format!(" [{} {}]", text("pointer"), text("code"))
+    });
+    format!("{status} {code}{}", fields.collect::<String>())
 }
 
 async fn put(service: &Service, path: &str, body: &str) -> String {

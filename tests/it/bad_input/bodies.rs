@@ -18,6 +18,7 @@ on_both_databases!(
 const LIMIT: usize = 256 * 1024;
 
 /// What no route reads, whatever it takes, and what each says to it.
+#[expect(clippy::too_many_lines, reason = "one row per refusal")]
 fn refused_by_all() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let malformed = "400 malformed_json";
     let too_deep = "400 json_too_deep";
@@ -276,6 +277,7 @@ async fn refused(service: &Service, path: &str, table: &[(&str, &str)]) {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one row per refusal")]
 async fn portals_say_exactly_what_is_wrong(engine: Database) {
     let service = Service::start(engine).await;
     let long = format!(r#"{{"title":"{}"}}"#, "ä".repeat(201));
@@ -377,6 +379,7 @@ async fn portals_say_exactly_what_is_wrong(engine: Database) {
         .problem(404, "not_found");
 }
 
+#[expect(clippy::too_many_lines, reason = "one row per refusal")]
 async fn the_module_says_exactly_what_is_wrong(engine: Database) {
     let service = Service::start(engine).await;
     service.enabled_portal("acme").await;
@@ -464,6 +467,7 @@ async fn the_module_says_exactly_what_is_wrong(engine: Database) {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one row per refusal")]
 async fn credentials_say_exactly_what_is_wrong(engine: Database) {
     let service = Service::start(engine).await;
     service.enabled_portal("acme").await;

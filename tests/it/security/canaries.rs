@@ -367,6 +367,7 @@ async fn misplaced_in_bodies(world: &mut World) {
 }
 
 /// Secrets in everything around a body.
+#[expect(clippy::too_many_lines, reason = "one place after the other")]
 async fn misplaced_around_bodies(world: &mut World) {
     for start in ["sk_test_", "rk_live_", "whsec_"] {
         for name in [

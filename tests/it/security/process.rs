@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// Longest start on a busy machine.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 /// A running `portal-billing serve`.
 pub(super) struct Process {
@@ -71,9 +71,8 @@ impl Process {
 }
 
 fn wait(address: &Receiver<String>) -> String {
-    address
-        .recv_timeout(START)
-        .expect("the service says where it listens")
+    // It says where it listens, unless it could not start.
+    address.recv_timeout(START).unwrap()
 }
 
 impl Drop for Process {
