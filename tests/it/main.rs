@@ -7,6 +7,7 @@
 
 mod auth;
 mod bad_input;
+mod card_numbers;
 mod command_line;
 mod cors;
 mod credentials;

@@ -22,7 +22,8 @@ impl Blocker {
             use diesel::Connection;
             use diesel::connection::SimpleConnection;
             let mut connection = diesel::SqliteConnection::establish(file).unwrap();
-            connection.batch_execute("BEGIN IMMEDIATE").unwrap();
+            let begin = "PRAGMA busy_timeout = 5000; BEGIN IMMEDIATE";
+            connection.batch_execute(begin).unwrap();
             Self::Lite(connection)
         } else {
             let mut connection = connect(&service.database.url).await;
