@@ -1,10 +1,12 @@
 """What the drivers from outside share: the simulator's process and the clients' set-up."""
 
+import atexit
 import contextlib
 import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import tempfile
 import urllib.request
@@ -90,4 +92,5 @@ def clean_environment():
     """The environment for a client: no settings of the caller's own Stripe tools."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("STRIPE_")}
     home = tempfile.mkdtemp(prefix="stripe-simulator-outside-")
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
     return kept | {"HOME": home, "XDG_CONFIG_HOME": home, "STRIPE_CLI_TELEMETRY_OPTOUT": "1"}
