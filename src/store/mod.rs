@@ -318,8 +318,8 @@ impl Drop for Lease<'_> {
     }
 }
 
-/// Waits before the next attempt: 5, 10, 20 … ms, each with up to as much again at random, so that
-/// those who met do not meet again.
+/// Waits before the next attempt: 5, 10, 20 … ms, each with up to twice as much again at random, so
+/// that those who met do not meet again. Asleep, because nothing tells when the other one is done.
 async fn back_off(attempt: u32) {
     let base = 5_u64.saturating_mul(1 << attempt.min(6));
     let mut byte = [0_u8; 1];

@@ -239,6 +239,7 @@ impl StripeClient {
                     let pause = error
                         .retry_after()
                         .unwrap_or_else(|| Duration::from_millis(PROBE_PAUSE_MILLIS << repeats));
+                    // Stripe has said when to ask again; asking earlier only prolongs the limit.
                     tokio::time::sleep(pause.min(PROBE_PAUSE_MAX)).await;
                 }
                 verdict => return verdict,

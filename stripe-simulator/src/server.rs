@@ -60,7 +60,8 @@ pub(crate) fn start(
 
 async fn accept(listener: tokio::net::TcpListener, world: Arc<World>) {
     loop {
-        // Out of descriptors, or a client that went away: the next accept may do better.
+        // Out of descriptors, or a client that went away: the next accept may do better, a little
+        // later, since without a pause it would fail as fast as it can loop.
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
@@ -216,6 +217,8 @@ fn early(world: &World, error: &StripeError) -> HttpResponse {
     response
 }
 
+/// The stated latency, and a fault's delay: real time on purpose, since the client's own time-outs are
+/// what they are there to try.
 async fn pause(milliseconds: u64) {
     if milliseconds > 0 {
         tokio::time::sleep(Duration::from_millis(milliseconds)).await;
