@@ -4,6 +4,7 @@ pub mod audit;
 pub mod card_guard;
 pub mod credentials;
 pub mod error;
+pub mod operation;
 pub mod portal;
 pub mod precondition;
 pub mod readiness;
