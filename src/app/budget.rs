@@ -43,7 +43,10 @@ impl Budget {
     }
 
     /// Waits until a call may be made.
-    #[expect(clippy::unused_async, reason = "waits once there is something to wait for")]
+    #[expect(
+        clippy::unused_async,
+        reason = "waits once there is something to wait for"
+    )]
     pub async fn turn(&self, portal: &Slug, account: &str, mode: Mode, request: &FrozenRequest) {
         let _ = (portal, account, mode, request);
     }

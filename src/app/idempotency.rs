@@ -216,10 +216,11 @@ impl App {
         rendered: &Rendered,
     ) -> Result<(), StoreError> {
         let row = row_name(scope);
-        let body = self
-            .vault(conn, scope.portal, None)
-            .await?
-            .seal(scope.portal, &place(&row), &rendered.body)?;
+        let body = self.vault(conn, scope.portal, None).await?.seal(
+            scope.portal,
+            &place(&row),
+            &rendered.body,
+        )?;
         let headers = serde_json::to_string(&Headers(rendered.headers.clone()))
             .map_err(|error| StoreError::Other(error.to_string()))?;
         let answer = StoredAnswer {

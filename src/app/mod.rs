@@ -26,6 +26,7 @@ pub mod key_rotation;
 pub mod modules;
 pub mod operations;
 pub mod portals;
+mod publish;
 pub mod retention;
 mod stripe_errors;
 mod vault;

@@ -27,7 +27,7 @@ macro_rules! named {
         }
     };
 }
-pub(crate) use named;
+pub(super) use named;
 
 named! {
     /// What an operation does.

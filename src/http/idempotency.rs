@@ -237,7 +237,9 @@ impl FromRequest for Wait {
 
 /// Preferences that cannot be read are ignored, as the standard wants it.
 fn preferred(headers: &HeaderMap) -> Option<Duration> {
-    let texts = headers.get_all(PREFER).filter_map(|value| value.to_str().ok());
+    let texts = headers
+        .get_all(PREFER)
+        .filter_map(|value| value.to_str().ok());
     for preference in texts.flat_map(|text| text.split([',', ';'])) {
         let preference = preference.trim();
         if preference.eq_ignore_ascii_case("respond-async") {
@@ -274,14 +276,27 @@ mod tests {
         let key = |value| key_of(&headers(&[("idempotency-key", value)]), true);
         assert_eq!(key("12345678").unwrap().as_deref(), Some("12345678"));
         assert_eq!(key("\"a.b_c:d-e\"").unwrap().as_deref(), Some("a.b_c:d-e"));
-        for bad in ["1234567", "", "with space", "\"unclosed", "4242424242424242", "é2345678"] {
+        for bad in [
+            "1234567",
+            "",
+            "with space",
+            "\"unclosed",
+            "4242424242424242",
+            "é2345678",
+        ] {
             assert_eq!(key(bad).unwrap_err().code(), Code::InvalidHeader, "{bad}");
         }
         let none = key_of(&headers(&[]), true).unwrap_err();
         assert_eq!(none.code(), Code::IdempotencyKeyMissing);
         assert_eq!(key_of(&headers(&[]), false), Ok(None));
-        let twice = headers(&[("idempotency-key", "12345678"), ("idempotency-key", "12345678")]);
-        assert_eq!(key_of(&twice, true).unwrap_err().code(), Code::InvalidHeader);
+        let twice = headers(&[
+            ("idempotency-key", "12345678"),
+            ("idempotency-key", "12345678"),
+        ]);
+        assert_eq!(
+            key_of(&twice, true).unwrap_err().code(),
+            Code::InvalidHeader
+        );
     }
 
     #[test]
@@ -291,7 +306,10 @@ mod tests {
             canonical(&serde_json::from_str(json).unwrap(), &mut text);
             text
         };
-        assert_eq!(text(r#"{"a":1,"b":[1,2]}"#), text(r#"{ "b": [1, 2], "a": 1 }"#));
+        assert_eq!(
+            text(r#"{"a":1,"b":[1,2]}"#),
+            text(r#"{ "b": [1, 2], "a": 1 }"#)
+        );
         assert_ne!(text("[1,2]"), text("[2,1]"));
         assert_ne!(text(r#"{"a":"1"}"#), text(r#"{"a":1}"#));
         assert_ne!(text(r#"{"a,b":1}"#), text(r#"{"a":"b:1"}"#));
@@ -301,7 +319,10 @@ mod tests {
     fn preferences_are_read_leniently() {
         let wait = |value| preferred(&headers(&[("prefer", value)]));
         assert_eq!(wait("wait=5"), Some(Duration::from_secs(5)));
-        assert_eq!(wait("handling=lenient, wait=\"7\""), Some(Duration::from_secs(7)));
+        assert_eq!(
+            wait("handling=lenient, wait=\"7\""),
+            Some(Duration::from_secs(7))
+        );
         assert_eq!(wait("respond-async"), Some(Duration::ZERO));
         assert_eq!(wait("wait=soon"), None);
         assert_eq!(wait("return=minimal"), None);

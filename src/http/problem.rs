@@ -63,7 +63,9 @@ pub fn describe(code: Code) -> Description {
         Code::PaymentMethodInUse => (409, "The payment method is in use", false),
         Code::PaymentMethodUnusable => (409, "The payment method cannot be used", false),
         Code::SubscriptionExists => (409, "A live subscription exists", false),
-        Code::SubscriptionStateConflict => (409, "The subscription's status does not allow it", false),
+        Code::SubscriptionStateConflict => {
+            (409, "The subscription's status does not allow it", false)
+        }
         Code::TrialUsed => (409, "The trial was used before", false),
         Code::OperationNotRetryable => (409, "The operation cannot be retried", false),
         Code::OperationPending => (409, "An operation is still running", true),
@@ -236,17 +238,13 @@ pub(super) fn text(error: &Error, instance: &str, request_id: &str) -> String {
     serde_json::to_string(&body_of(error, instance, request_id)).unwrap_or_default()
 }
 
-
 /// The answer for an error.
 pub fn render(error: &Error, instance: &str, request_id: &str) -> HttpResponse {
     let code = error.code();
     let body = body_of(error, instance, request_id);
     let mut response = HttpResponse::build(describe(code).status).json(body);
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static(MEDIA_TYPE),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     if let Ok(request_id) = HeaderValue::from_str(request_id) {
         headers.insert(HeaderName::from_static("x-request-id"), request_id);
     }

@@ -1,8 +1,8 @@
 //! How outcomes of use cases look outside; the one place where answers that are stored are made.
 
+use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::HttpResponse;
 use serde::Serialize;
 
 use super::problem;

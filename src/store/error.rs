@@ -89,7 +89,11 @@ impl Unique {
             "operations_lane_key",
             "operations.portal_id, operations.lane_held",
         ),
-        (Self::EventSubject, "events_pkey", "events.portal_id, events.position"),
+        (
+            Self::EventSubject,
+            "events_pkey",
+            "events.portal_id, events.position",
+        ),
         (
             Self::EventSubject,
             "events_subject_key",

@@ -139,7 +139,10 @@ impl TryFrom<OperationRow> for Operation {
 
     fn try_from(row: OperationRow) -> Result<Self, StoreError> {
         let corrupt = StoreError::corrupt;
-        let error = row.error.as_deref().map(serde_json::from_str::<StoredFailure>);
+        let error = row
+            .error
+            .as_deref()
+            .map(serde_json::from_str::<StoredFailure>);
         Ok(Self {
             portal: Slug::parse(&row.portal_id).ok_or_else(|| corrupt("operations.portal_id"))?,
             kind: Kind::parse(&row.kind).ok_or_else(|| corrupt("operations.kind"))?,

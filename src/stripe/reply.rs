@@ -60,6 +60,18 @@ impl RawReply {
         Ok(reply)
     }
 
+    /// An object that a list told, as if a call had answered it: the effect of a write whose own
+    /// answer was lost.
+    pub fn found(object: String) -> Self {
+        Self {
+            request_id: None,
+            replayed: true,
+            effect: Effect::Write,
+            status: 200,
+            raw: object,
+        }
+    }
+
     /// The whole answer as JSON text, as Stripe sent it.
     pub fn raw_json(&self) -> &str {
         &self.raw

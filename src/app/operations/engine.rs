@@ -51,7 +51,7 @@ fn point(place: &'static str, operation: &Operation) {
 
 impl App {
     /// One attempt at an operation this process has the lease of.
-    pub(super) async fn attempt(&self, operation: Operation) -> Result<Progress, StoreError> {
+    pub(super) async fn try_step(&self, operation: Operation) -> Result<Progress, StoreError> {
         if operation.step == QUEUED {
             return self.first_step(operation).await;
         }
@@ -70,7 +70,12 @@ impl App {
         }
         let idempotency_key = key_at_stripe(&operation)?;
         self.budget
-            .turn(&operation.portal, &operation.stripe_account, operation.mode, &request)
+            .turn(
+                &operation.portal,
+                &operation.stripe_account,
+                operation.mode,
+                &request,
+            )
             .await;
         point("sending", &operation);
         let outcome = self
@@ -210,7 +215,12 @@ impl App {
         for _ in 0..SEARCH_PAGES_MAX {
             let request = search(after.as_deref())?;
             self.budget
-                .turn(&operation.portal, &operation.stripe_account, operation.mode, &request)
+                .turn(
+                    &operation.portal,
+                    &operation.stripe_account,
+                    operation.mode,
+                    &request,
+                )
                 .await;
             let reply = self.stripe.send_frozen(key, None, &request).await?;
             let page: Value = reply.read()?;
@@ -247,10 +257,15 @@ impl App {
                 }) else {
                     return Ok(None);
                 };
-                if store::credentials::sealed(conn, portal, version).await?.is_none() {
+                if store::credentials::sealed(conn, portal, version)
+                    .await?
+                    .is_none()
+                {
                     return Ok(None);
                 }
-                self.open_api_key(conn, portal, &credentials).await.map(Some)
+                self.open_api_key(conn, portal, &credentials)
+                    .await
+                    .map(Some)
             })
             .await
     }
@@ -368,7 +383,12 @@ impl App {
         operation: Operation,
         failure: Failure,
     ) -> Result<Progress, StoreError> {
-        let after = over(operation, Status::Attention, Some(failure), self.clock.now());
+        let after = over(
+            operation,
+            Status::Attention,
+            Some(failure),
+            self.clock.now(),
+        );
         tracing::error!(
             operation = after.id,
             kind = after.kind.as_str(),
@@ -405,7 +425,9 @@ impl App {
 
     fn backoff(&self, attempts: i32) -> Duration {
         let settings = &self.operation_settings;
-        let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(0).min(20);
+        let doublings = u32::try_from(attempts.saturating_sub(1))
+            .unwrap_or(0)
+            .min(20);
         let longest = settings
             .first_backoff
             .saturating_mul(1 << doublings)
@@ -435,7 +457,11 @@ fn key_at_stripe(operation: &Operation) -> Result<IdempotencyKey, StoreError> {
         .ok_or_else(|| StoreError::corrupt("operations.id"))?;
     let generation = u32::try_from(operation.key_generation)
         .map_err(|_| StoreError::corrupt("operations.key_generation"))?;
-    Ok(IdempotencyKey::for_operation(&id, &operation.step, generation))
+    Ok(IdempotencyKey::for_operation(
+        &id,
+        &operation.step,
+        generation,
+    ))
 }
 
 /// Another worker has taken the operation over; what this one found out is found out again there.

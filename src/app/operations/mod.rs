@@ -158,7 +158,12 @@ impl App {
     ///
     /// # Errors
     /// `not_found`.
-    pub async fn operation(&self, context: &Context, portal: &Slug, id: &str) -> Result<Operation, Error> {
+    pub async fn operation(
+        &self,
+        context: &Context,
+        portal: &Slug,
+        id: &str,
+    ) -> Result<Operation, Error> {
         let found = self
             .store
             .read(async |conn| self.visible_operation(conn, context, portal, id).await)
@@ -175,7 +180,8 @@ impl App {
     ) -> Result<Operation, StoreError> {
         let visible = |operation: &Operation| {
             operation.portal == *portal
-                && (context.organization.is_none() || context.organization == operation.organization)
+                && (context.organization.is_none()
+                    || context.organization == operation.organization)
         };
         Ok(operations::by_id(conn, id)
             .await?

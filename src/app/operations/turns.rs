@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::engine::Progress;
 use super::LEASE_MS;
+use super::engine::Progress;
 use crate::app::App;
 use crate::app::answer::{Outcome, Rendered};
 use crate::domain::error::Error;
@@ -86,7 +86,11 @@ impl App {
     async fn accepted(&self, id: &str) -> Result<Rendered, Error> {
         let operation = self
             .store
-            .read(async |conn| Ok(operations::by_id(conn, id).await?.ok_or_else(Error::not_found)?))
+            .read(async |conn| {
+                Ok(operations::by_id(conn, id)
+                    .await?
+                    .ok_or_else(Error::not_found)?)
+            })
             .await?;
         Ok(self.render.outcome(&Outcome::Accepted(operation)))
     }
@@ -153,7 +157,7 @@ impl App {
     async fn drive(&self, operation: Operation) -> Result<(), StoreError> {
         let mut operation = operation;
         loop {
-            match self.attempt(operation).await? {
+            match self.try_step(operation).await? {
                 Progress::On(next) => operation = next,
                 Progress::Over(over, rendered) => {
                     self.waiters.tell(&over.id, &rendered);

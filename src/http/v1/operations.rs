@@ -39,8 +39,9 @@ pub struct OperationBody {
     /// Its id.
     #[schema(pattern = "^oper_[0-9a-hjkmnp-tv-z]{26}$")]
     id: String,
-    /// What it does.
-    kind: OperationKind,
+    /// What it does; more kinds may come.
+    #[schema(pattern = "^[a-z_]{1,64}$")]
+    kind: &'static str,
     /// The id of the thing it is about.
     subject: String,
     /// Where it stands.
@@ -51,9 +52,10 @@ pub struct OperationBody {
     #[schema(minimum = 0)]
     attempts: i32,
     /// When it goes on, while it is running.
-    #[schema(format = DateTime)]
+    #[schema(required = true, format = DateTime)]
     next_attempt_at: Option<String>,
     /// Why it failed, needs attention, or had to be tried again.
+    #[schema(required = true)]
     error: Option<OperationError>,
     /// When it was made.
     #[schema(format = DateTime)]
@@ -62,7 +64,7 @@ pub struct OperationBody {
     #[schema(format = DateTime)]
     updated_at: String,
     /// When it ended.
-    #[schema(format = DateTime)]
+    #[schema(required = true, format = DateTime)]
     finished_at: Option<String>,
 }
 
@@ -102,18 +104,6 @@ impl From<OperationStatus> for Status {
     }
 }
 
-/// What an operation does; more kinds may come.
-#[derive(ToSchema)]
-#[schema(example = "create_subscription", pattern = "^[a-z_]{1,64}$")]
-#[expect(dead_code, reason = "documents a text that may grow")]
-pub struct OperationKindText(String);
-
-/// What an operation does; more kinds may come.
-#[derive(Serialize, ToSchema)]
-#[serde(transparent)]
-#[schema(value_type = OperationKindText)]
-pub struct OperationKind(&'static str);
-
 /// Why an operation failed, needs attention, or had to be tried again.
 #[derive(Serialize, ToSchema)]
 pub struct OperationError {
@@ -122,6 +112,7 @@ pub struct OperationError {
     /// For people.
     detail: String,
     /// What Stripe said.
+    #[schema(required = true)]
     stripe: Option<OperationStripeError>,
 }
 
@@ -129,10 +120,13 @@ pub struct OperationError {
 #[derive(Serialize, ToSchema)]
 pub struct OperationStripeError {
     /// Stripe's `Request-Id`.
+    #[schema(required = true)]
     request_id: Option<String>,
     /// Stripe's error code.
+    #[schema(required = true)]
     code: Option<String>,
     /// The issuer's decline code.
+    #[schema(required = true)]
     decline_code: Option<String>,
 }
 
@@ -163,7 +157,7 @@ impl From<Operation> for OperationBody {
         let running = operation.status == Status::Running;
         Self {
             id: operation.id,
-            kind: OperationKind(operation.kind.as_str()),
+            kind: operation.kind.as_str(),
             subject: operation.subject,
             status: operation.status.into(),
             step: operation.step,
@@ -186,6 +180,7 @@ pub struct OperationPage {
     /// Whether there are older ones.
     has_more: bool,
     /// The `cursor` of the next page.
+    #[schema(required = true)]
     next_cursor: Option<String>,
 }
 
@@ -220,7 +215,10 @@ pub struct OperationListParams {
 )]
 pub struct OperationPath {
     /// Its id.
-    #[param(pattern = "^oper_[0-9a-hjkmnp-tv-z]{26}$", example = "oper_01kat5bmf0f3x8q2r7w1e4t6y9")]
+    #[param(
+        pattern = "^oper_[0-9a-hjkmnp-tv-z]{26}$",
+        example = "oper_01kat5bmf0f3x8q2r7w1e4t6y9"
+    )]
     operation: String,
 }
 
