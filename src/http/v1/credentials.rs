@@ -88,11 +88,24 @@ pub struct CredentialsBody {
     rotated_at: Option<String>,
 }
 
+/// What a key is for.
+#[derive(ToSchema)]
+#[schema(as = KeyKind, rename_all = "snake_case")]
+pub enum KeyKindName {
+    /// For browsers.
+    Publishable,
+    /// Calls with the permissions it was given.
+    Restricted,
+    /// Calls with every permission.
+    Secret,
+}
+
 /// A key, as far as it is shown.
 #[derive(Serialize, ToSchema)]
 #[schema(as = MaskedKey)]
 pub struct KeyBody {
-    /// `publishable`, `restricted` or `secret`.
+    /// What it is for.
+    #[schema(value_type = KeyKindName)]
     kind: &'static str,
     /// Its last four characters.
     last_four: String,
