@@ -3,13 +3,16 @@
 pub mod audit;
 pub mod card_guard;
 pub mod credentials;
+pub mod customer;
 pub mod error;
 pub mod operation;
+pub mod payment_method;
 pub mod portal;
 pub mod precondition;
 pub mod readiness;
 pub mod secret_guard;
 pub mod slug;
 pub mod stripe_key;
+pub mod stripe_link;
 pub mod stripe_module;
 pub mod text;

@@ -3,6 +3,7 @@
 
 pub mod audit_log;
 pub mod credentials;
+pub mod customers;
 pub mod hooks;
 pub mod operations;
 pub mod portals;
