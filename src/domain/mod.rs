@@ -2,10 +2,14 @@
 
 pub mod audit;
 pub mod card_guard;
+pub mod catalog;
 pub mod credentials;
+pub mod currency;
 pub mod error;
+pub mod money;
 pub mod portal;
 pub mod precondition;
+pub mod pricing;
 pub mod readiness;
 pub mod secret_guard;
 pub mod slug;
