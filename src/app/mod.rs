@@ -13,6 +13,7 @@ use crate::store::{Conn, Store, StoreError};
 use crate::stripe::StripeClient;
 
 pub mod audit_log;
+pub mod catalog_import;
 pub mod credentials;
 pub mod key_rotation;
 pub mod modules;

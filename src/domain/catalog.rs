@@ -281,7 +281,7 @@ impl PlanDraft {
 
 /// Takes text of several lines, which may be empty: bounded, no control characters but line ends and
 /// tabs. White space at both ends is cut off. Refusals go to `errors`.
-fn paragraphs(pointer: &str, value: &str, errors: &mut Vec<FieldError>) -> String {
+pub fn paragraphs(pointer: &str, value: &str, errors: &mut Vec<FieldError>) -> String {
     let refused = if value.chars().count() > DESCRIPTION_MAX_CHARS {
         Some((
             FieldCode::TooLong,
