@@ -117,8 +117,7 @@ impl ProductState {
     pub const fn may_become(self, next: Self) -> bool {
         match self {
             Self::Draft => !matches!(next, Self::Deprecated),
-            Self::Published => !matches!(next, Self::Draft),
-            Self::Deprecated => !matches!(next, Self::Draft),
+            Self::Published | Self::Deprecated => !matches!(next, Self::Draft),
             Self::Retired => matches!(next, Self::Draft | Self::Retired),
         }
     }

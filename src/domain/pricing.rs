@@ -184,8 +184,10 @@ impl Pricing {
         !matches!(self, Self::Free)
     }
 
-    /// Whether a subscription can only start with a payment method at hand. The account's own trial
-    /// rules may take the trial away; then [`Pricing::is_paid`] is what counts.
+    /// Whether a subscription can only start with a payment method at hand, as far as the plan goes.
+    /// A customer that is given no trial any more needs one for every plan that [`is_paid`].
+    ///
+    /// [`is_paid`]: Pricing::is_paid
     pub fn needs_payment_method(&self) -> bool {
         self.terms().is_some_and(|terms| {
             terms

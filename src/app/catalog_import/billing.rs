@@ -42,6 +42,9 @@ impl Shape {
     }
 }
 
+/// A field was refused; the report says why.
+struct Refused;
+
 /// The billing of one plan while it is read.
 struct Billing<'a> {
     shape: Shape,
@@ -164,7 +167,7 @@ impl Billing<'_> {
         };
         let interval = self.interval();
         let trial = self.trial();
-        self.paid(price?, interval?, trial?)
+        self.paid(price?, &interval?, trial.ok()?)
     }
 
     /// What else stands in a plan that costs nothing.
@@ -243,12 +246,11 @@ impl Billing<'_> {
         }
     }
 
-    /// `Some(None)` when there is no trial, `None` when it is refused.
-    #[expect(
-        clippy::option_option,
-        reason = "no trial and a refused one are two things, and the refusal is in the report"
-    )]
-    fn trial(&mut self) -> Option<Option<TrialDraft>> {
+    /// The trial, if there is one.
+    ///
+    /// # Errors
+    /// When it is refused; the report says why.
+    fn trial(&mut self) -> Result<Option<TrialDraft>, Refused> {
         let days = self.shape == Shape::Older && self.node.get("trial-period-days").is_some();
         let key = if days {
             "trial-period-days"
@@ -256,44 +258,54 @@ impl Billing<'_> {
             "trial-period"
         };
         if days && self.node.get("trial-period").is_some() {
-            return self.refuse("trial-period", "Stands beside trial-period-days.");
+            return self
+                .refuse("trial-period", "Stands beside trial-period-days.")
+                .ok_or(Refused);
         }
         let unit = self.text("trial-period-unit");
         let Some(written) = self.text(key) else {
             if self.node.get(key).is_some() {
-                return None;
+                return Err(Refused);
             }
             if unit.is_some() {
                 self.ignore("trial-period-unit", "There is no trial period.");
             }
-            return Some(None);
+            return Ok(None);
         };
-        let count = self.count(key, &written)?;
+        let count = self.count(key, &written).ok_or(Refused)?;
         if count == 0 {
             self.take(key, "no trial");
             if unit.is_some() {
                 self.ignore("trial-period-unit", "There is no trial period.");
             }
-            return Some(None);
+            return Ok(None);
         }
         let factor = match unit.as_deref() {
-            _ if days => 1,
-            None => return self.refuse("trial-period-unit", "Is required."),
-            Some(unit) => match unit_of(unit) {
-                Some(Unit::Billable("day")) => 1,
-                Some(Unit::Billable("week")) => 7,
-                Some(_) => {
-                    let reason = "A trial is counted in days; only day and week are exact.";
-                    return self.refuse("trial-period-unit", reason);
-                }
-                None => return self.refuse("trial-period-unit", "Must be day or week."),
-            },
+            None if days => 1,
+            unit => self.trial_factor(unit).ok_or(Refused)?,
         };
-        Some(Some(TrialDraft {
+        if days && factor != 1 {
+            let reason = "Contradicts trial-period-days.";
+            return self.refuse("trial-period-unit", reason).ok_or(Refused);
+        }
+        Ok(Some(TrialDraft {
             days: count.saturating_mul(factor),
             requires_payment_method: Some(true),
             end_behavior: None,
         }))
+    }
+
+    /// Days in the unit of a trial; months and years have no exact number.
+    fn trial_factor(&mut self, unit: Option<&str>) -> Option<i64> {
+        match unit.map(unit_of) {
+            Some(Some(Unit::Billable("day"))) => Some(1),
+            Some(Some(Unit::Billable("week"))) => Some(7),
+            Some(_) => self.refuse(
+                "trial-period-unit",
+                "A trial is counted in days; only day and week are exact.",
+            ),
+            None => self.refuse("trial-period-unit", "Is required."),
+        }
     }
 
     fn count(&mut self, key: &str, written: &str) -> Option<i64> {
@@ -309,7 +321,7 @@ impl Billing<'_> {
     fn paid(
         &mut self,
         price: Money,
-        interval: IntervalDraft,
+        interval: &IntervalDraft,
         trial: Option<TrialDraft>,
     ) -> Option<Pricing> {
         let trial_days = trial.as_ref().map(|trial| trial.days);
@@ -354,6 +366,13 @@ impl Billing<'_> {
                     self.refuse::<()>(key, reason);
                 }
             }
+        }
+        // The units are in the values above; they are named so that no field is missing.
+        if period == "period" && self.node.get("period-unit").is_some() {
+            self.take("period-unit", &interval.unit);
+        }
+        if trial_days.is_some() && self.node.get("trial-period-unit").is_some() {
+            self.take("trial-period-unit", "as days");
         }
         pricing
     }

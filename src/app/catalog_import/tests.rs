@@ -128,13 +128,11 @@ fn older(billing: &str) -> String {
 }
 
 fn one_plan(key: &str, billing: &str) -> String {
-    let lines: String = billing
-        .lines()
-        .map(|line| format!("      {}\n", line.trim()))
-        .collect();
+    let lines: Vec<_> = billing.lines().map(str::trim).collect();
+    let lines = lines.join("\n      ");
     format!(
         "product: 1.0.0\ninfo: {{name: p, title: P, version: 1.0.0}}\nplans:\n  \
-         gold:\n    title: Gold\n    {key}:\n{lines}"
+         gold:\n    title: Gold\n    {key}:\n      {lines}\n"
     )
 }
 
@@ -408,6 +406,27 @@ fn trials_are_whole_days() {
 }
 
 #[test]
+fn each_field_of_the_billing_is_reported() {
+    for document in [NEWER, OLDER] {
+        let root = yaml::read(document).unwrap();
+        let plans = root.get("plans").unwrap();
+        for report in imported(document).report.plans {
+            let plan = plans.get(&report.name).unwrap();
+            for key in ["billing", "billing-model"] {
+                let billing = plan.get(key).and_then(Node::entries).unwrap_or_default();
+                for (field, _) in billing {
+                    report_of(&report.fields, &format!("{key}.{field}"));
+                }
+            }
+        }
+    }
+    let contradicted = older(
+        "currency: usd\namount: 5\nperiod: month\ntrial-period-days: 1\ntrial-period-unit: week",
+    );
+    assert_eq!(refusal(&contradicted).0, "billing-model.trial-period-unit");
+}
+
+#[test]
 fn what_is_not_known_of_billing_is_refused_and_the_rest_ignored() {
     let unknown = newer("currency: usd\nprice: 5\nperiod-unit: month\nsetup-fee: 100");
     assert_eq!(refusal(&unknown).0, "billing.setup-fee");
@@ -506,7 +525,8 @@ fn what_is_no_product_is_an_error_and_not_a_report() {
     let large = format!("{NEWER}# {}", "x".repeat(DOCUMENT_MAX_BYTES));
     assert_eq!(parse(&large), Err(DocumentError::TooLarge));
     let plans = |count: usize| {
-        let plans: String = (0..count).map(|n| format!("  p{n}: \n")).collect();
+        let plans: Vec<_> = (0..count).map(|n| format!("  p{n}: \n")).collect();
+        let plans = plans.concat();
         format!("product: 1.0.0\ninfo: {{name: p, version: '1'}}\nplans:\n{plans}")
     };
     assert_eq!(content(&plans(50)).1.plans.len(), 50);

@@ -283,8 +283,8 @@ mod tests {
         assert_eq!(text_at("a: &x 5\nb: *x\n", "b").as_deref(), Some("5"));
         let mut bomb = "a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol]\n".to_owned();
         for level in 1..12 {
-            let last = format!("*a{}", level - 1);
-            let list = [last.as_str(); 8].join(", ");
+            let alias = format!("*a{}", level - 1);
+            let list = [alias.as_str(); 8].join(", ");
             writeln!(bomb, "a{level}: &a{level} [{list}]").unwrap();
         }
         assert_eq!(read(&bomb), Err(DocumentError::TooMuch));

@@ -23,7 +23,7 @@ pub struct PricingDraft {
     pub model: String,
     /// What it costs.
     pub price: Option<PriceDraft>,
-    /// How often; each month when absent is not assumed.
+    /// How often; a paid model must say it.
     pub interval: Option<IntervalDraft>,
     /// Days at the start that cost nothing.
     pub trial: Option<TrialDraft>,
@@ -121,14 +121,12 @@ impl PricingDraft {
         let pointer = format!("{base}/interval");
         let interval = required(&pointer, self.interval.as_ref(), errors)
             .and_then(|interval| interval.check(&pointer, errors));
-        let trial = self
-            .trial
-            .as_ref()
-            .map(|trial| trial.check(&format!("{base}/trial"), errors));
-        let setup_fee = self
-            .setup_fee
-            .as_ref()
-            .map(|fee| fee.setup_fee(&format!("{base}/setup_fee"), currency, errors));
+        let trial = optional(self.trial.as_ref(), |trial| {
+            trial.check(&format!("{base}/trial"), errors)
+        });
+        let setup_fee = optional(self.setup_fee.as_ref(), |fee| {
+            fee.setup_fee(&format!("{base}/setup_fee"), currency, errors)
+        });
         let tax_behavior =
             self.tax_behavior
                 .as_deref()
@@ -147,8 +145,8 @@ impl PricingDraft {
         }
         Some(Terms {
             interval: interval?,
-            trial: transposed(trial)?,
-            setup_fee: transposed(setup_fee)?,
+            trial: trial.ok()?,
+            setup_fee: setup_fee.ok()?,
             tax_behavior: tax_behavior?,
         })
     }
@@ -327,13 +325,15 @@ impl TrialDraft {
     }
 }
 
-/// `None` when something that was given was refused.
-fn transposed<T>(checked: Option<Option<T>>) -> Option<Option<T>> {
-    match checked {
-        None => Some(None),
-        Some(None) => None,
-        Some(found) => Some(found),
-    }
+/// Something that was given was refused; the errors say why.
+struct Refused;
+
+/// Checks what may be left out.
+fn optional<D, T>(
+    draft: Option<&D>,
+    check: impl FnOnce(&D) -> Option<T>,
+) -> Result<Option<T>, Refused> {
+    draft.map(|draft| check(draft).ok_or(Refused)).transpose()
 }
 
 fn required<'a, T>(
