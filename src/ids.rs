@@ -20,6 +20,22 @@ pub enum Kind {
     AuditEntry,
     /// A durable operation, `oper_`.
     Operation,
+    /// A customer (a consumer organization), `org_`.
+    Customer,
+    /// A saved payment method, `meth_`.
+    PaymentMethod,
+    /// A subscription, `subn_`.
+    Subscription,
+    /// An invoice, `bill_`.
+    Invoice,
+    /// An event this service publishes, `fact_`.
+    Event,
+    /// A webhook endpoint of the portal's, `hook_`.
+    WebhookEndpoint,
+    /// A delivery to a webhook endpoint, `dlvr_`.
+    Delivery,
+    /// A reconciliation, `recn_`.
+    Reconciliation,
     /// A webhook signing secret of ours in storage, `wsec_`; never shown.
     WebhookSecret,
 }
@@ -31,6 +47,14 @@ impl Kind {
             Self::Credentials => "cred",
             Self::AuditEntry => "audt",
             Self::Operation => "oper",
+            Self::Customer => "org",
+            Self::PaymentMethod => "meth",
+            Self::Subscription => "subn",
+            Self::Invoice => "bill",
+            Self::Event => "fact",
+            Self::WebhookEndpoint => "hook",
+            Self::Delivery => "dlvr",
+            Self::Reconciliation => "recn",
             Self::WebhookSecret => "wsec",
         }
     }
@@ -108,6 +132,12 @@ impl Ids {
     /// A name that cannot be guessed: 26 characters over 128 random bits.
     pub fn unguessable(&self) -> String {
         encode(u128::from_be_bytes(self.random_bytes()))
+    }
+
+    /// A byte of chance, for jitter.
+    pub fn byte(&self) -> u8 {
+        let [first, ..] = self.random_bytes();
+        first
     }
 
     fn random_bytes(&self) -> [u8; 16] {

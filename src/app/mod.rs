@@ -1,5 +1,7 @@
 //! Use cases: the only place where the store and Stripe meet.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::clock::{Clock, Timestamp};
@@ -11,13 +13,21 @@ use crate::secret::MasterKeys;
 use crate::store::audit::Stamp;
 use crate::store::{Conn, Store, StoreError};
 use crate::stripe::StripeClient;
+use answer::Render;
+use budget::Budget;
+use operations::{OperationSettings, Waiters};
 
+pub mod answer;
 pub mod audit_log;
+pub mod budget;
 pub mod catalog_import;
 pub mod credentials;
+pub mod idempotency;
 pub mod key_rotation;
 pub mod modules;
+pub mod operations;
 pub mod portals;
+mod publish;
 pub mod retention;
 mod stripe_errors;
 mod vault;
@@ -35,6 +45,40 @@ pub struct App {
     ids: Ids,
     /// Where callers reach this service, without a slash at the end; `None` when Stripe cannot.
     public_url: Option<Arc<str>>,
+    render: Arc<dyn Render>,
+    spawn: Spawn,
+    operation_settings: OperationSettings,
+    budget: Arc<Budget>,
+    waiters: Arc<Waiters>,
+    /// By this name this process holds leases.
+    worker: Arc<str>,
+}
+
+/// Starts a task on this thread that outlives the request it comes from.
+pub type Spawn = Arc<dyn Fn(Pin<Box<dyn Future<Output = ()>>>) + Send + Sync>;
+
+/// What the product is put together from.
+pub struct Parts {
+    /// The database.
+    pub store: Store,
+    /// Stripe.
+    pub stripe: StripeClient,
+    /// What seals secrets at rest.
+    pub keys: Arc<MasterKeys>,
+    /// The time.
+    pub clock: Clock,
+    /// Where ids come from.
+    pub ids: Ids,
+    /// Where callers reach this service, without a slash at the end; `None` when Stripe cannot.
+    pub public_url: Option<String>,
+    /// How things look outside.
+    pub render: Arc<dyn Render>,
+    /// How tasks are started.
+    pub spawn: Spawn,
+    /// How operations are run.
+    pub operations: OperationSettings,
+    /// How often Stripe may be called.
+    pub budget: budget::Limits,
 }
 
 /// Who asks, and under which request.
@@ -44,6 +88,10 @@ pub struct Context {
     pub actor: Actor,
     /// The request's id.
     pub request_id: String,
+    /// The request's path.
+    pub instance: String,
+    /// The external id of the one consumer organization the caller is bound to.
+    pub organization: Option<String>,
 }
 
 /// One page of a list.
@@ -66,22 +114,25 @@ impl<T> Page<T> {
 
 impl App {
     /// Puts the product together.
-    pub fn new(
-        store: Store,
-        stripe: StripeClient,
-        keys: Arc<MasterKeys>,
-        clock: Clock,
-        ids: Ids,
-        public_url: Option<&str>,
-    ) -> Self {
+    pub fn new(parts: Parts) -> Self {
         Self {
-            store,
-            stripe,
-            keys,
-            clock,
-            ids,
-            public_url: public_url.map(Arc::from),
+            worker: parts.ids.unguessable().into(),
+            store: parts.store,
+            stripe: parts.stripe,
+            keys: parts.keys,
+            budget: Arc::new(Budget::new(parts.budget)),
+            clock: parts.clock,
+            ids: parts.ids,
+            public_url: parts.public_url.map(Arc::from),
+            render: parts.render,
+            spawn: parts.spawn,
+            operation_settings: parts.operations,
+            waiters: Arc::default(),
         }
+    }
+
+    fn worker_name(&self) -> String {
+        self.worker.to_string()
     }
 
     /// The same product with database connections of its own, for one worker.

@@ -133,6 +133,8 @@ settings! {
         keys: Keys = Keys::default();
         /// The connection to Stripe.
         stripe: Stripe = Stripe::default();
+        /// Durable operations: what has to reach Stripe.
+        operations: Operations = Operations::default();
         /// What is logged, and how.
         log: Log = Log::default();
     }
@@ -147,7 +149,7 @@ settings! {
         /// URL registered at Stripe. Unset: http:// and the listening address.
         public_url: Option<String> = None;
         /// Seconds a request may take, reading it included.
-        request_timeout_seconds: u32 = 30, in 1..=300;
+        request_timeout_seconds: u32 = 40, in 1..=300;
         /// Seconds a request's head may take to arrive, and then its body.
         read_timeout_seconds: u32 = 10, in 1..=300;
         /// Seconds that running requests have to finish once the service is told to stop.
@@ -229,6 +231,26 @@ settings! {
         max_response_bytes: usize = 4_194_304, in 65_536..=67_108_864;
         /// An HTTP proxy for the calls to Stripe. The environment's proxy variables are not read.
         proxy: Option<SecretString> = None;
+        /// Calls a second this process makes to one Stripe account in live mode. Divide Stripe's
+        /// limit (100) by the number of replicas.
+        live_calls_per_second: u32 = 100, in 1..=10_000;
+        /// Calls a second to one account in test mode; Stripe's limit is 25.
+        test_calls_per_second: u32 = 25, in 1..=10_000;
+        /// Calls a second to one endpoint of one account; Stripe's limit is 25.
+        endpoint_calls_per_second: u32 = 25, in 1..=10_000;
+    }
+
+    /// Durable operations: what has to reach Stripe.
+    pub struct Operations {
+        /// Milliseconds before a failed call to Stripe is tried again; each further wait is twice
+        /// as long.
+        first_backoff_ms: u32 = 500, in 1..=60_000;
+        /// Longest wait between two attempts, in milliseconds.
+        longest_backoff_ms: u32 = 10_000, in 1..=600_000;
+        /// Attempts of one step after which the operation is put to `attention`.
+        max_attempts: u32 = 100, in 1..=100_000;
+        /// Milliseconds between two looks for operations that nobody works on.
+        poll_ms: u32 = 1_000, in 10..=60_000;
     }
 
     /// What is logged, and how.

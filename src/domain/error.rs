@@ -85,6 +85,48 @@ codes! {
     StripeCredentialsInvalid = "stripe_credentials_invalid",
     /// The key lacks permissions the product needs.
     StripePermissionsMissing = "stripe_permissions_missing",
+    /// The route needs an `Idempotency-Key` and the request has none.
+    IdempotencyKeyMissing = "idempotency_key_missing",
+    /// The issuer or the bank said no.
+    PaymentDeclined = "payment_declined",
+    /// A customer with this external id exists in the portal.
+    CustomerExists = "customer_exists",
+    /// The customer still has live subscriptions.
+    CustomerInUse = "customer_in_use",
+    /// The product still has live subscriptions.
+    ProductInUse = "product_in_use",
+    /// The product cannot go from its state to the one asked for.
+    ProductStateConflict = "product_state_conflict",
+    /// The plan takes no new subscriptions.
+    PlanUnavailable = "plan_unavailable",
+    /// A paid plan needs a usable payment method.
+    PaymentMethodRequired = "payment_method_required",
+    /// A live paid subscription would be left without a payment method.
+    PaymentMethodInUse = "payment_method_in_use",
+    /// The payment method cannot be used for this customer now.
+    PaymentMethodUnusable = "payment_method_unusable",
+    /// The customer has a live subscription to this product for this application.
+    SubscriptionExists = "subscription_exists",
+    /// The subscription's status does not allow what was asked.
+    SubscriptionStateConflict = "subscription_state_conflict",
+    /// The customer has had its one trial.
+    TrialUsed = "trial_used",
+    /// Only an operation in `attention` can be retried.
+    OperationNotRetryable = "operation_not_retryable",
+    /// The thing is being worked on by an operation that is not over.
+    OperationPending = "operation_pending",
+    /// A request with the same key is still running.
+    IdempotencyInProgress = "idempotency_in_progress",
+    /// The `Idempotency-Key` was used with other content.
+    IdempotencyKeyReused = "idempotency_key_reused",
+    /// A return URL is not of an allowed origin.
+    ReturnOriginNotAllowed = "return_origin_not_allowed",
+    /// The promotion code does not exist or cannot be used.
+    PromotionCodeInvalid = "promotion_code_invalid",
+    /// Stripe refuses what the caller asked for.
+    StripeRefused = "stripe_refused",
+    /// The document is not YAML, or larger or deeper than allowed.
+    MalformedDocument = "malformed_document",
     /// Too many requests from this caller.
     RateLimited = "rate_limited",
     /// Stripe refused a request this service believed right.

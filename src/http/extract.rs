@@ -17,6 +17,7 @@ use super::auth::{Authorized, Caller, RequiredScope};
 use super::body::{
     Arriving, BODY_MAX_BYTES, declared_length, refuse_headers, too_large, unsupported,
 };
+use super::middleware::instance;
 use super::problem::Problem;
 use crate::app::Context;
 use crate::domain::audit::Actor;
@@ -109,10 +110,8 @@ impl<S: RequiredScope> FromRequest for InPortal<S> {
         let authorized = Authorized::<S>::from_request(request, payload).into_inner();
         ready(authorized.and_then(|authorized| {
             let caller = authorized.into_caller();
-            let name = request.match_info().get("portal").unwrap_or_default();
-            let portal = Slug::parse(name).ok_or_else(Error::not_found)?;
             caller.require_unbound()?;
-            caller.require_portal(&portal)?;
+            let portal = portal_of(request, &caller)?;
             Ok(Self {
                 portal,
                 caller,
@@ -120,6 +119,43 @@ impl<S: RequiredScope> FromRequest for InPortal<S> {
             })
         }))
     }
+}
+
+/// The portal a request is about, for a caller with the scope `S`: an operator of the portal, or one
+/// bound to a consumer organization, who sees nothing but what belongs to it. Whoever takes this hands
+/// the organization on (it stands in [`Context`]).
+pub struct WithinPortal<S> {
+    /// The portal's name.
+    pub portal: Slug,
+    /// Who asks.
+    pub caller: Caller,
+    scope: PhantomData<S>,
+}
+
+impl<S: RequiredScope> FromRequest for WithinPortal<S> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let authorized = Authorized::<S>::from_request(request, payload).into_inner();
+        ready(authorized.and_then(|authorized| {
+            let caller = authorized.into_caller();
+            let portal = portal_of(request, &caller)?;
+            Ok(Self {
+                portal,
+                caller,
+                scope: PhantomData,
+            })
+        }))
+    }
+}
+
+/// `{portal}` of the path, if the caller may enter it.
+fn portal_of(request: &HttpRequest, caller: &Caller) -> Result<Slug, Error> {
+    let name = request.match_info().get("portal").unwrap_or_default();
+    let portal = Slug::parse(name).ok_or_else(Error::not_found)?;
+    caller.require_portal(&portal)?;
+    Ok(portal)
 }
 
 /// Who asks, for the audit log: the caller and the request's id.
@@ -134,6 +170,8 @@ pub fn context(request: &HttpRequest, caller: &Caller) -> Context {
             .get::<RequestId>()
             .map(|id| id.0.clone())
             .unwrap_or_default(),
+        instance: instance(request.path()),
+        organization: caller.org.clone(),
     }
 }
 

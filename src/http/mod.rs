@@ -15,11 +15,13 @@ pub mod auth;
 mod body;
 pub mod etag;
 pub mod extract;
+pub mod idempotency;
 pub mod middleware;
 pub mod openapi;
 mod pages;
 pub mod paging;
 pub mod problem;
+pub mod render;
 mod service;
 mod unread;
 pub mod v1;
@@ -51,7 +53,7 @@ pub struct State {
 
 /// Mounts every route, and with that describes it.
 pub fn routes(config: &mut ServiceConfig<'_>) {
-    use v1::{audit_log, credentials, hooks, portals, stripe_module};
+    use v1::{audit_log, credentials, hooks, operations, portals, stripe_module};
     config
         .service(portals::list)
         .service(portals::put)
@@ -65,6 +67,9 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(credentials::get)
         .service(credentials::verify)
         .service(credentials::delete)
+        .service(operations::list)
+        .service(operations::get)
+        .service(operations::retry)
         .service(audit_log::list)
         .service(hooks::receive)
         .service(service::healthz)

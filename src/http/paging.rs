@@ -25,6 +25,11 @@ pub struct ListParams {
 }
 
 impl ListParams {
+    /// From the query of a list that takes more than these.
+    pub const fn of(limit: Option<u16>, cursor: Option<String>) -> Self {
+        Self { limit, cursor }
+    }
+
     /// The limit.
     ///
     /// # Errors

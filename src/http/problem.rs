@@ -52,6 +52,29 @@ pub fn describe(code: Code) -> Description {
         Code::CredentialsModeMismatch => (422, "The keys are of different modes", false),
         Code::StripeCredentialsInvalid => (424, "Stripe does not accept the credentials", false),
         Code::StripePermissionsMissing => (424, "The key lacks permissions", false),
+        Code::IdempotencyKeyMissing => (400, "An Idempotency-Key is needed", false),
+        Code::PaymentDeclined => (402, "The payment was declined", false),
+        Code::CustomerExists => (409, "The customer exists", false),
+        Code::CustomerInUse => (409, "The customer is in use", false),
+        Code::ProductInUse => (409, "The product is in use", false),
+        Code::ProductStateConflict => (409, "The product's state does not allow it", false),
+        Code::PlanUnavailable => (409, "The plan cannot be subscribed to", false),
+        Code::PaymentMethodRequired => (409, "A payment method is needed", false),
+        Code::PaymentMethodInUse => (409, "The payment method is in use", false),
+        Code::PaymentMethodUnusable => (409, "The payment method cannot be used", false),
+        Code::SubscriptionExists => (409, "A live subscription exists", false),
+        Code::SubscriptionStateConflict => {
+            (409, "The subscription's status does not allow it", false)
+        }
+        Code::TrialUsed => (409, "The trial was used before", false),
+        Code::OperationNotRetryable => (409, "The operation cannot be retried", false),
+        Code::OperationPending => (409, "An operation is still running", true),
+        Code::IdempotencyInProgress => (409, "The same request is still running", true),
+        Code::IdempotencyKeyReused => (422, "The key was used for another request", false),
+        Code::ReturnOriginNotAllowed => (422, "The return address is not allowed", false),
+        Code::PromotionCodeInvalid => (422, "The promotion code is not valid", false),
+        Code::StripeRefused => (422, "Stripe refuses what was asked", false),
+        Code::MalformedDocument => (400, "The document cannot be read", false),
         Code::RateLimited => (429, "Too many requests", true),
         Code::StripeRejected => (502, "Stripe refused the request", false),
         Code::StripeBadAnswer => (502, "Stripe's answer was not usable", true),
@@ -178,11 +201,13 @@ pub struct ProblemStripe {
     decline_code: Option<String>,
 }
 
-/// The answer for an error.
-pub fn render(error: &Error, instance: &str, request_id: &str) -> HttpResponse {
+/// The media type of problems (RFC 9457).
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+fn body_of(error: &Error, instance: &str, request_id: &str) -> ProblemBody {
     let code = error.code();
     let description = describe(code);
-    let body = ProblemBody {
+    ProblemBody {
         problem_type: format!("/problems/{}", code.as_str()),
         title: description.title,
         status: description.status.as_u16(),
@@ -205,13 +230,21 @@ pub fn render(error: &Error, instance: &str, request_id: &str) -> HttpResponse {
             code: stripe.code.clone(),
             decline_code: stripe.decline_code.clone(),
         }),
-    };
-    let mut response = HttpResponse::build(description.status).json(body);
+    }
+}
+
+/// The body of a problem, to be stored.
+pub(super) fn text(error: &Error, instance: &str, request_id: &str) -> String {
+    serde_json::to_string(&body_of(error, instance, request_id)).unwrap_or_default()
+}
+
+/// The answer for an error.
+pub fn render(error: &Error, instance: &str, request_id: &str) -> HttpResponse {
+    let code = error.code();
+    let body = body_of(error, instance, request_id);
+    let mut response = HttpResponse::build(describe(code).status).json(body);
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/problem+json"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     if let Ok(request_id) = HeaderValue::from_str(request_id) {
         headers.insert(HeaderName::from_static("x-request-id"), request_id);
     }

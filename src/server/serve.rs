@@ -10,13 +10,16 @@ use actix_web::middleware::{Condition, from_fn};
 use actix_web::{App as ActixApp, HttpServer, web};
 use utoipa_actix_web::AppExt;
 
-use super::settings::{authenticator, master_keys, store_settings, stripe_settings};
-use crate::app::App;
+use super::settings::{
+    authenticator, master_keys, operation_settings, store_settings, stripe_limits, stripe_settings,
+};
+use crate::app::{App, Parts};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, KeyMaterial};
 use crate::domain::error::Error;
 use crate::http::auth::Authenticator;
 use crate::http::middleware::edge;
+use crate::http::render::Views;
 use crate::http::{State, routes, unmatched};
 use crate::ids::Ids;
 use crate::secret::{MasterKeys, Signer};
@@ -88,17 +91,22 @@ fn app_with(
     clock: &Clock,
     ids: &Ids,
 ) -> Result<App, StartError> {
-    let store = Store::new(store_settings(config)?)?;
     let stripe = StripeClient::new(&stripe_settings(config), clock.clone())?;
-    let public_url = config.public_url();
-    Ok(App::new(
-        store,
+    Ok(App::new(Parts {
+        store: Store::new(store_settings(config)?)?,
         stripe,
-        Arc::new(keys),
-        clock.clone(),
-        ids.clone(),
-        Some(&public_url),
-    ))
+        keys: Arc::new(keys),
+        clock: clock.clone(),
+        ids: ids.clone(),
+        public_url: Some(config.public_url()),
+        render: Arc::new(Views),
+        spawn: Arc::new(|task| {
+            // On the worker's own thread: the work is not bound to the request that began it.
+            actix_web::rt::spawn(task);
+        }),
+        operations: operation_settings(config),
+        budget: stripe_limits(config),
+    }))
 }
 
 impl Server {
@@ -154,7 +162,14 @@ impl Server {
         let background = {
             let app = self.app.for_worker().map_err(io::Error::other)?;
             let metrics = metrics.clone();
-            async move { tokio::join!(worker::retention(app), worker::metrics_upkeep(metrics)) }
+            let poll = Duration::from_millis(self.config.operations.poll_ms.into());
+            async move {
+                tokio::join!(
+                    worker::retention(app.clone()),
+                    worker::operations(app, poll),
+                    worker::metrics_upkeep(metrics)
+                )
+            }
         };
         let request_timeout = Duration::from_secs(settings.request_timeout_seconds.into());
         let read_timeout = Duration::from_secs(settings.read_timeout_seconds.into());

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::app::budget::Limits;
+use crate::app::operations::OperationSettings;
 use crate::clock::Clock;
 use crate::config::{self, Config, IssuerAlgorithm, KeyMaterial};
 use crate::domain::error::Error;
@@ -97,5 +99,24 @@ pub(super) fn stripe_settings(config: &Config) -> StripeSettings {
         request_timeout: Duration::from_millis(config.stripe.request_timeout_ms.into()),
         max_response_bytes: config.stripe.max_response_bytes,
         proxy: config.stripe.proxy.clone(),
+    }
+}
+
+/// How operations are run, as configured.
+pub(super) fn operation_settings(config: &Config) -> OperationSettings {
+    let operations = &config.operations;
+    OperationSettings {
+        first_backoff: Duration::from_millis(operations.first_backoff_ms.into()),
+        longest_backoff: Duration::from_millis(operations.longest_backoff_ms.into()),
+        max_attempts: operations.max_attempts,
+    }
+}
+
+/// How often Stripe may be called, as configured.
+pub(super) const fn stripe_limits(config: &Config) -> Limits {
+    Limits {
+        live: config.stripe.live_calls_per_second,
+        test: config.stripe.test_calls_per_second,
+        endpoint: config.stripe.endpoint_calls_per_second,
     }
 }

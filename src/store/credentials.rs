@@ -108,6 +108,25 @@ pub async fn current(conn: &mut Conn, portal: &Slug) -> Result<Option<Credential
     row.map(Credentials::try_from).transpose()
 }
 
+/// One version of a portal's credentials.
+///
+/// # Errors
+/// What the database answers.
+pub async fn version(
+    conn: &mut Conn,
+    portal: &Slug,
+    version: i64,
+) -> Result<Option<Credentials>, StoreError> {
+    let row: Option<CredentialsRow> = db!(conn, c => stripe_credentials::table
+        .filter(stripe_credentials::portal_id.eq(portal.as_str()))
+        .filter(stripe_credentials::version.eq(version))
+        .select(CredentialsRow::as_select())
+        .first(c)
+        .await
+        .optional())?;
+    row.map(Credentials::try_from).transpose()
+}
+
 /// Up to `limit` versions of a portal's credentials, newest first.
 ///
 /// # Errors

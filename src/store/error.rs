@@ -15,11 +15,23 @@ pub enum Unique {
     StripeEvent,
     /// The portal already has a module row.
     StripeModule,
+    /// The object at Stripe is known already, or the thing of ours has one there already.
+    StripeObject,
+    /// A product, or a plan of it, of that name exists.
+    Product,
+    /// A customer with that external id exists in the portal.
+    CustomerExternalId,
+    /// A live subscription of this customer, application and product exists.
+    LiveSubscription,
+    /// Another operation has the lane.
+    Lane,
+    /// This version of the subject was published already.
+    EventSubject,
 }
 
 impl Unique {
     /// By PostgreSQL's constraint name, or by the columns SQLite names instead.
-    const TABLE: [(Self, &'static str, &'static str); 5] = [
+    const TABLE: [(Self, &'static str, &'static str); 14] = [
         (Self::Portal, "portals_pkey", "portals.id"),
         (
             Self::CredentialsVersion,
@@ -40,6 +52,52 @@ impl Unique {
             Self::StripeModule,
             "stripe_modules_pkey",
             "stripe_modules.portal_id",
+        ),
+        (
+            Self::StripeObject,
+            "stripe_objects_pkey",
+            "stripe_objects.account_id, stripe_objects.livemode, stripe_objects.stripe_id",
+        ),
+        (
+            Self::StripeObject,
+            "stripe_objects_local_key",
+            "stripe_objects.portal_id, stripe_objects.kind, stripe_objects.local_id, \
+             stripe_objects.account_id, stripe_objects.livemode",
+        ),
+        (
+            Self::Product,
+            "products_pkey",
+            "products.portal_id, products.id",
+        ),
+        (
+            Self::Product,
+            "plans_pkey",
+            "plans.portal_id, plans.product_id, plans.id",
+        ),
+        (
+            Self::CustomerExternalId,
+            "customers_external_id_key",
+            "customers.portal_id, customers.external_id",
+        ),
+        (
+            Self::LiveSubscription,
+            "subscriptions_live_key",
+            "subscriptions.customer_id, subscriptions.product_id, subscriptions.application",
+        ),
+        (
+            Self::Lane,
+            "operations_lane_key",
+            "operations.portal_id, operations.lane_held",
+        ),
+        (
+            Self::EventSubject,
+            "events_pkey",
+            "events.portal_id, events.position",
+        ),
+        (
+            Self::EventSubject,
+            "events_subject_key",
+            "events.portal_id, events.subject, events.seq",
         ),
     ];
 

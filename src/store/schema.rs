@@ -136,3 +136,215 @@ diesel::table! {
         hash -> Text,
     }
 }
+
+diesel::table! {
+    products (portal_id, id) {
+        portal_id -> Text,
+        id -> Text,
+        title -> Text,
+        product_version -> Text,
+        description -> Text,
+        state -> Text,
+        version -> BigInt,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    plans (portal_id, product_id, id) {
+        portal_id -> Text,
+        product_id -> Text,
+        id -> Text,
+        place -> Integer,
+        title -> Text,
+        description -> Text,
+        approval_required -> Bool,
+        revision -> BigInt,
+        withdrawn_at -> Nullable<BigInt>,
+        stripe_account -> Nullable<Text>,
+        stripe_livemode -> Nullable<Bool>,
+        stripe_product -> Nullable<Text>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    plan_revisions (portal_id, product_id, plan_id, revision) {
+        portal_id -> Text,
+        product_id -> Text,
+        plan_id -> Text,
+        revision -> BigInt,
+        pricing -> Text,
+        stripe_account -> Nullable<Text>,
+        stripe_livemode -> Nullable<Bool>,
+        stripe_price -> Nullable<Text>,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    customers (id) {
+        id -> Text,
+        portal_id -> Text,
+        external_id -> Text,
+        name -> Text,
+        email -> Text,
+        address -> Nullable<Text>,
+        tax_ids -> Text,
+        metadata -> Text,
+        default_payment_method -> Nullable<Text>,
+        stripe_account -> Nullable<Text>,
+        stripe_livemode -> Nullable<Bool>,
+        stripe_id -> Nullable<Text>,
+        stripe_at -> Nullable<BigInt>,
+        version -> BigInt,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    payment_methods (id) {
+        id -> Text,
+        portal_id -> Text,
+        customer_id -> Text,
+        method_type -> Text,
+        state -> Text,
+        card_brand -> Nullable<Text>,
+        card_last4 -> Nullable<Text>,
+        card_exp_month -> Nullable<Integer>,
+        card_exp_year -> Nullable<Integer>,
+        card_funding -> Nullable<Text>,
+        card_country -> Nullable<Text>,
+        stripe_account -> Text,
+        stripe_livemode -> Bool,
+        stripe_id -> Text,
+        stripe_at -> Nullable<BigInt>,
+        version -> BigInt,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    subscriptions (id) {
+        id -> Text,
+        portal_id -> Text,
+        customer_id -> Text,
+        product_id -> Text,
+        plan_id -> Text,
+        plan_revision -> BigInt,
+        application -> Text,
+        status -> Text,
+        paid -> Bool,
+        quantity -> BigInt,
+        payment_method_id -> Nullable<Text>,
+        period_start -> Nullable<BigInt>,
+        period_end -> Nullable<BigInt>,
+        trial_end -> Nullable<BigInt>,
+        cancel_at -> Nullable<BigInt>,
+        canceled_at -> Nullable<BigInt>,
+        ended_at -> Nullable<BigInt>,
+        unpaid_since -> Nullable<BigInt>,
+        latest_invoice -> Nullable<Text>,
+        scheduled_change -> Nullable<Text>,
+        metadata -> Text,
+        stripe_account -> Nullable<Text>,
+        stripe_livemode -> Nullable<Bool>,
+        stripe_id -> Nullable<Text>,
+        stripe_item -> Nullable<Text>,
+        stripe_at -> Nullable<BigInt>,
+        version -> BigInt,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    subscription_actions (subscription_id) {
+        subscription_id -> Text,
+        portal_id -> Text,
+        action_type -> Text,
+        url -> Nullable<Text>,
+        sealed -> Nullable<Binary>,
+        data_key_version -> Nullable<BigInt>,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    operations (id) {
+        id -> Text,
+        portal_id -> Text,
+        kind -> Text,
+        subject -> Text,
+        organization -> Nullable<Text>,
+        lane -> Text,
+        lane_held -> Nullable<Text>,
+        status -> Text,
+        step -> Text,
+        steps_done -> Integer,
+        schema_version -> Integer,
+        credentials_version -> BigInt,
+        stripe_account -> Text,
+        stripe_livemode -> Bool,
+        state -> Text,
+        request -> Text,
+        key_generation -> Integer,
+        sent_at -> Nullable<BigInt>,
+        uncertain -> Bool,
+        attempts -> Integer,
+        next_attempt_at -> BigInt,
+        lease_owner -> Nullable<Text>,
+        lease_until -> Nullable<BigInt>,
+        error -> Nullable<Text>,
+        actor -> Text,
+        issuer -> Text,
+        request_id -> Text,
+        instance -> Text,
+        version -> BigInt,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    idempotency_keys (portal_id, organization, route, idempotency_key) {
+        portal_id -> Text,
+        organization -> Text,
+        route -> Text,
+        idempotency_key -> Text,
+        fingerprint -> Text,
+        operation_id -> Nullable<Text>,
+        status -> Nullable<Integer>,
+        headers -> Nullable<Text>,
+        sealed -> Nullable<Binary>,
+        data_key_version -> Nullable<BigInt>,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    events (portal_id, position) {
+        portal_id -> Text,
+        position -> BigInt,
+        id -> Text,
+        event_type -> Text,
+        subject -> Text,
+        seq -> BigInt,
+        organization -> Nullable<Text>,
+        data -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    event_heads (portal_id) {
+        portal_id -> Text,
+        position -> BigInt,
+    }
+}

@@ -21,14 +21,22 @@
 //! field would make the library's types lose the whole object.
 
 mod account;
+pub mod catalog;
 mod classify;
+pub mod customers;
 mod error;
 mod events;
+pub mod invoices;
+pub mod payment_methods;
 mod permissions;
 mod publishable;
+mod reply;
+mod request;
 mod settings;
+pub mod setup_intents;
 pub mod signature;
 mod skew;
+pub mod subscriptions;
 mod transport;
 mod webhook_endpoints;
 mod wire;
@@ -45,20 +53,20 @@ pub use error::{Outcome, StripeError};
 pub use events::EVENT_TYPES;
 pub use permissions::{Access, MissingPermission, Permission, PermissionReport};
 pub use publishable::{PublishableKeyCheck, SameAccount};
+pub use reply::{RawReply, Reply};
+pub use request::{Created, FrozenRequest, Method, Page};
 pub use settings::{SettingsError, StripeSettings};
 pub use skew::ClockReading;
 pub use webhook_endpoints::{
     CreatedWebhookEndpoint, NewWebhookEndpoint, WebhookEndpoint, WebhookEndpointChange,
     WebhookEndpointStatus,
 };
-pub use wire::{Deleted, List, Metadata};
+pub use wire::{Bare, Change, Deleted, Expandable, Identified, List, Metadata};
 
 use crate::clock::Clock;
 use crate::domain::stripe_key::ApiKey;
 use crate::ids::Id;
-use classify::Effect;
-use transport::{Answer, Bearer, Call, Transport};
-use wire::LivemodePeek;
+use transport::{Bearer, Call, Transport};
 
 /// The version of Stripe's API that every call and every webhook endpoint of ours is pinned to.
 pub const API_VERSION: &str = "2026-09-30.endive";
@@ -121,80 +129,32 @@ impl StripeClient {
 
     async fn send<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<Reply<T>, StripeError> {
         let answer = self.transport.call(&call).await?;
-        decode(call.effect(), call.bearer, answer)
-    }
-}
-
-/// Reads a 2xx answer. One that cannot be read is not a success.
-fn decode<T: DeserializeOwned>(
-    effect: Effect,
-    bearer: Bearer<'_>,
-    answer: Answer,
-) -> Result<Reply<T>, StripeError> {
-    let Answer { meta, body } = answer;
-    let nonsense = |why: &str| StripeError::from(classify::nonsense(effect, &meta, why));
-    let raw = String::from_utf8(body).map_err(|_| nonsense("the body is not UTF-8"))?;
-    let object = serde_json::from_str::<T>(&raw)
-        // The place and the kind, not the value: an object may hold addresses and client secrets.
-        .map_err(|error| {
-            nonsense(&format!(
-                "the body is not the object expected ({:?} error at line {} column {})",
-                error.classify(),
-                error.line(),
-                error.column()
-            ))
-        })?;
-    let livemode = serde_json::from_str::<LivemodePeek>(&raw)
-        .ok()
-        .and_then(|peek| peek.livemode());
-    if livemode.is_some_and(|livemode| livemode != bearer.mode().livemode()) {
-        return Err(nonsense("the answer is of the other mode than the key"));
-    }
-    Ok(Reply {
-        object,
-        request_id: meta.request_id,
-        replayed: meta.replayed,
-        raw,
-    })
-}
-
-/// A successful answer.
-#[derive(Clone)]
-pub struct Reply<T> {
-    /// What this service reads of it.
-    pub object: T,
-    /// Stripe's `Request-Id`.
-    pub request_id: Option<String>,
-    /// Whether Stripe answered from what it had stored under the idempotency key.
-    pub replayed: bool,
-    raw: String,
-}
-
-impl<T> Reply<T> {
-    /// The whole answer as JSON text, as Stripe sent it.
-    pub fn raw_json(&self) -> &str {
-        &self.raw
+        RawReply::of(call.effect(), call.bearer, answer)?.into_reply()
     }
 
-    /// The same answer with another object made from this one.
-    fn map<U>(self, change: impl FnOnce(T) -> U) -> Reply<U> {
-        Reply {
-            object: change(self.object),
-            request_id: self.request_id,
-            replayed: self.replayed,
-            raw: self.raw,
+    /// Sends a frozen request, once.
+    ///
+    /// A read ([`FrozenRequest::is_read`]) goes without a key, whether or not one is given.
+    /// Everything else needs one and is [`Outcome::Rejected`] here without.
+    pub async fn send_frozen(
+        &self,
+        key: &ApiKey,
+        idempotency_key: Option<&IdempotencyKey>,
+        request: &FrozenRequest,
+    ) -> Result<RawReply, StripeError> {
+        let idempotency_key = idempotency_key.filter(|_| !request.is_read());
+        if idempotency_key.is_none() && !request.is_read() {
+            return Err(StripeError::refused_here(
+                "a write needs an idempotency key",
+            ));
         }
-    }
-}
-
-impl<T: fmt::Debug> fmt::Debug for Reply<T> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Reply")
-            .field("object", &self.object)
-            .field("request_id", &self.request_id)
-            .field("replayed", &self.replayed)
-            .finish_non_exhaustive()
+        let call = Call {
+            bearer: Bearer::Api(key),
+            request: request.to_builder(),
+            idempotency_key,
+        };
+        let answer = self.transport.call(&call).await?;
+        RawReply::of(call.effect(), call.bearer, answer)
     }
 }
 
@@ -232,6 +192,29 @@ impl IdempotencyKey {
         Self(format!("{operation}:{step}"))
     }
 
+    /// The key of one step of a durable operation, `<operation>:<step>`, and of its repetitions under
+    /// a new key, `<operation>:<step>:<generation>` from generation 1 on: after Stripe has stored a
+    /// failure of its own under the key before, or has forgotten it. `step` is a short name of ours
+    /// in visible ASCII; anything else in it becomes `-`.
+    pub fn for_operation(operation: &Id, step: &str, generation: u32) -> Self {
+        const STEP_MAX: usize = 100;
+        let step: String = step
+            .chars()
+            .take(STEP_MAX)
+            .map(|character| {
+                if character.is_ascii_graphic() {
+                    character
+                } else {
+                    '-'
+                }
+            })
+            .collect();
+        Self(match generation {
+            0 => format!("{operation}:{step}"),
+            _ => format!("{operation}:{step}:{generation}"),
+        })
+    }
+
     /// The key as it is sent.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -244,6 +227,10 @@ fn get(path: impl Into<String>) -> RequestBuilder {
 
 fn post(path: impl Into<String>) -> RequestBuilder {
     RequestBuilder::new(StripeMethod::Post, path)
+}
+
+fn delete(path: impl Into<String>) -> RequestBuilder {
+    RequestBuilder::new(StripeMethod::Delete, path)
 }
 
 /// A list's first element.
@@ -294,6 +281,21 @@ mod tests {
         ] {
             assert_eq!(path_id(id).unwrap_err().outcome(), Outcome::Rejected);
         }
+    }
+
+    #[test]
+    fn the_steps_and_generations_of_an_operation_have_keys_of_their_own() {
+        let ids = crate::ids::Ids::seeded(Clock::machine(), 7);
+        let operation = ids.new_id(crate::ids::Kind::Operation);
+        let of = |step: &str, generation| {
+            let key = IdempotencyKey::for_operation(&operation, step, generation);
+            assert_eq!(IdempotencyKey::new(key.as_str()), Some(key.clone()));
+            key.as_str().replace(operation.as_str(), "oper")
+        };
+        assert_eq!(of("customer", 0), "oper:customer");
+        assert_eq!(of("customer", 1), "oper:customer:1");
+        assert_eq!(of("a b\né", u32::MAX), "oper:a-b--:4294967295");
+        assert!(of(&"s".repeat(500), u32::MAX).len() < 255);
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! The webhook endpoints of an account: where Stripe delivers its events.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
@@ -14,6 +13,7 @@ use stripe_rust::StripeRequest;
 use zeroize::Zeroize;
 
 use super::classify::{self, Effect, Meta};
+use super::request::hash_map;
 use super::wire::{null_as_default, open_enum};
 use super::{
     API_VERSION, Deleted, IdempotencyKey, List, Metadata, Reply, StripeClient, StripeError, path_id,
@@ -252,13 +252,6 @@ fn parsed<T: FromStr<Err = Infallible>>(events: &[&str]) -> Vec<T> {
             let Ok(event) = event.parse();
             event
         })
-        .collect()
-}
-
-fn hash_map(metadata: &Metadata) -> HashMap<String, String> {
-    metadata
-        .iter()
-        .map(|(key, value)| (key.clone(), value.clone()))
         .collect()
 }
 

@@ -36,3 +36,14 @@ pub async fn metrics_upkeep(metrics: PrometheusHandle) {
         metrics.run_upkeep();
     }
 }
+
+/// Takes up operations that nobody works on, for ever.
+pub async fn operations(app: App, every: Duration) {
+    let mut turns = tokio::time::interval(every);
+    loop {
+        turns.tick().await;
+        if let Err(error) = app.run_due_operations().await {
+            tracing::warn!(cause = error.log_text(), "operations cannot be looked for");
+        }
+    }
+}

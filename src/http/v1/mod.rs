@@ -4,6 +4,7 @@
 pub mod audit_log;
 pub mod credentials;
 pub mod hooks;
+pub mod operations;
 pub mod portals;
 pub mod stripe_module;
 
@@ -45,6 +46,60 @@ pub struct WriteConditions {
     #[param(rename = "If-None-Match", required = false, value_type = EntityTags, inline)]
     if_none_match: Option<String>,
 }
+
+/// What every POST may carry.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(
+    dead_code,
+    reason = "documents headers that the extractor reads by itself"
+)]
+pub struct MayRepeat {
+    /// The same request with the same key is done once and answered alike, for 30 days.
+    #[param(rename = "Idempotency-Key", required = false, value_type = IdempotencyKey, inline)]
+    idempotency_key: Option<String>,
+}
+
+/// What a POST must carry that can move money or bind a payment method.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(
+    dead_code,
+    reason = "documents headers that the extractor reads by itself"
+)]
+pub struct MustRepeat {
+    /// The same request with the same key is done once and answered alike, for 30 days.
+    #[param(rename = "Idempotency-Key", value_type = IdempotencyKey, inline)]
+    idempotency_key: String,
+}
+
+/// What a request may carry that can take long.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(
+    dead_code,
+    reason = "documents headers that the extractor reads by itself"
+)]
+pub struct MayWait {
+    /// `wait=<seconds>` (0 to 30; 10 unless said): how long to wait before the answer is 202.
+    #[param(rename = "Prefer", required = false, value_type = Preference, inline)]
+    prefer: Option<String>,
+}
+
+/// 8 to 255 of `A-Z a-z 0-9 . _ : -`, quoted or bare.
+#[derive(ToSchema)]
+#[schema(
+    pattern = r#"^("[A-Za-z0-9._:-]{8,255}"|[A-Za-z0-9._:-]{8,255})$"#,
+    example = "0b6c1a52-1b4e-4a3e-9d52-5a4d7f6a8c10"
+)]
+#[expect(dead_code, reason = "documents what the extractor reads by itself")]
+pub struct IdempotencyKey(String);
+
+/// A preference (RFC 7240).
+#[derive(ToSchema)]
+#[schema(pattern = "^(wait=[0-9]{1,2}|respond-async)$", example = "wait=10")]
+#[expect(dead_code, reason = "documents what the extractor reads by itself")]
+pub struct Preference(String);
 
 /// What readers may require.
 #[derive(IntoParams)]

@@ -1,0 +1,13 @@
+DROP TABLE event_heads;
+DROP TABLE events;
+DROP TABLE idempotency_keys;
+DROP TABLE operations;
+DROP TABLE subscription_actions;
+DROP TABLE subscriptions;
+DROP TABLE payment_methods;
+DROP TABLE customers;
+DROP TABLE plan_revisions;
+DROP TABLE plans;
+DROP TABLE products;
+DROP INDEX stripe_objects_local_key;
+CREATE INDEX stripe_objects_by_portal ON stripe_objects (portal_id, kind, local_id);

@@ -1,0 +1,60 @@
+//! What callers are answered: rendered in the transaction that decides it, so that it can be stored
+//! and repeated byte for byte.
+
+use super::Context;
+use crate::domain::error::Error;
+use crate::domain::operation::Operation;
+
+/// An answer as it is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendered {
+    /// The HTTP status.
+    pub status: u16,
+    /// Headers that belong to the answer, such as `etag` and `location`.
+    pub headers: Vec<(String, String)>,
+    /// The body; empty for none.
+    pub body: String,
+}
+
+impl Rendered {
+    /// Whether the answer is kept under its idempotency key: what was done, and what was refused
+    /// for good after work had begun. Anything else may end differently the next time.
+    pub fn is_kept(&self) -> bool {
+        matches!(self.status, 200..=299 | 402 | 409 | 422)
+    }
+}
+
+/// What a use case came to.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// A durable operation that goes on by itself (202).
+    Accepted(Operation),
+    /// Done, and there is nothing to show (204).
+    Nothing,
+}
+
+/// Turns outcomes into answers; `http` brings it, since it knows how things look outside.
+pub trait Render: Send + Sync {
+    /// The answer to a use case that ended well.
+    fn outcome(&self, outcome: &Outcome) -> Rendered;
+    /// The answer to one that did not.
+    fn problem(&self, error: &Error, context: &Context) -> Rendered;
+}
+
+/// An answer, and whether it was given before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The answer.
+    pub rendered: Rendered,
+    /// Whether it is the stored answer to an earlier request with the same key.
+    pub replayed: bool,
+}
+
+impl Answer {
+    pub(super) fn fresh(rendered: Rendered) -> Self {
+        Self {
+            rendered,
+            replayed: false,
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Once: a caller's key is claimed in the transaction of the work, and its answer stored in the
+//! transaction that ends it.
+
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+
+use super::answer::{Answer, Outcome, Rendered};
+use super::portals::existing;
+use super::vault::Place;
+use super::{App, Context};
+use crate::domain::error::{Code, Error};
+use crate::domain::operation::Operation;
+use crate::domain::slug::Slug;
+use crate::store::idempotency::{self, Claimed, Scope, StoredAnswer};
+use crate::store::{Conn, StoreError};
+
+/// How long answers are kept: 30 days.
+const KEPT_MS: i64 = 30 * 24 * 60 * 60 * 1000;
+/// The route under which operations without a caller's key keep their answer for those who wait.
+const OWN_ROUTE: &str = "operation";
+const FIELD: &str = "idempotency_keys.sealed";
+
+/// A caller's claim that this request is one and the same however often it is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The route's name.
+    pub route: String,
+    /// The caller's key.
+    pub key: String,
+    /// SHA-256 over route parameters, query and canonical JSON, in hex.
+    pub fingerprint: String,
+}
+
+/// How a unit of work ends.
+pub(super) enum Begun {
+    /// It is done.
+    Done(Outcome),
+    /// An operation was stored that will do it.
+    Operation(Operation),
+}
+
+enum Stored {
+    Answer(Rendered),
+    Repeated(Rendered),
+    Operation(Operation),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Headers(Vec<(String, String)>);
+
+fn scope_of<'a>(portal: &'a Slug, context: &'a Context, claim: &'a Claim) -> Scope<'a> {
+    Scope {
+        portal,
+        organization: context.organization.as_deref().unwrap_or_default(),
+        route: &claim.route,
+        key: &claim.key,
+    }
+}
+
+impl App {
+    /// Runs `work` in one transaction, at most once for each key. An operation it stored is run, and
+    /// waited for at most `wait`; then the answer is 202.
+    ///
+    /// # Errors
+    /// `not_found` for the portal, `idempotency_in_progress`, `idempotency_key_reused`, and what
+    /// `work` answers: then nothing was stored, the key included.
+    pub(super) async fn once<F>(
+        &self,
+        context: &Context,
+        portal: &Slug,
+        claim: Option<&Claim>,
+        wait: Duration,
+        work: F,
+    ) -> Result<Answer, Error>
+    where
+        F: AsyncFn(&mut Conn) -> Result<Begun, StoreError>,
+    {
+        let stored = self
+            .store
+            .write(async |conn| {
+                existing(conn, portal).await?;
+                if let Some(claim) = claim
+                    && let Some(before) = self.claim(conn, context, portal, claim).await?
+                {
+                    return Ok(Stored::Repeated(before));
+                }
+                match work(conn).await? {
+                    Begun::Done(outcome) => {
+                        let rendered = self.render.outcome(&outcome);
+                        if let Some(claim) = claim {
+                            let scope = scope_of(portal, context, claim);
+                            self.keep(conn, &scope, &rendered).await?;
+                        }
+                        Ok(Stored::Answer(rendered))
+                    }
+                    Begun::Operation(operation) => {
+                        self.attach(conn, context, portal, claim, &operation)
+                            .await?;
+                        Ok(Stored::Operation(operation))
+                    }
+                }
+            })
+            .await?;
+        match stored {
+            Stored::Answer(rendered) => Ok(Answer::fresh(rendered)),
+            Stored::Repeated(rendered) => Ok(Answer {
+                rendered,
+                replayed: true,
+            }),
+            Stored::Operation(operation) => {
+                let rendered = self.run_and_wait(operation, wait).await?;
+                Ok(Answer::fresh(rendered))
+            }
+        }
+    }
+
+    /// Claims the key; gives the stored answer when the same request was answered before.
+    async fn claim(
+        &self,
+        conn: &mut Conn,
+        context: &Context,
+        portal: &Slug,
+        claim: &Claim,
+    ) -> Result<Option<Rendered>, StoreError> {
+        let scope = scope_of(portal, context, claim);
+        let now = self.clock.now();
+        let expires = now.plus_millis(KEPT_MS);
+        match idempotency::claim(conn, &scope, &claim.fingerprint, now, expires).await? {
+            None => Ok(None),
+            Some(before) if before.fingerprint != claim.fingerprint => Err(reused().into()),
+            Some(Claimed {
+                answer: Some(answer),
+                ..
+            }) => Ok(Some(self.open_answer(conn, &scope, &answer).await?)),
+            Some(Claimed { operation_id, .. }) => Err(in_progress(operation_id).into()),
+        }
+    }
+
+    async fn attach(
+        &self,
+        conn: &mut Conn,
+        context: &Context,
+        portal: &Slug,
+        claim: Option<&Claim>,
+        operation: &Operation,
+    ) -> Result<(), StoreError> {
+        if let Some(claim) = claim {
+            let scope = scope_of(portal, context, claim);
+            return idempotency::attach(conn, &scope, &operation.id).await;
+        }
+        let scope = Scope {
+            portal,
+            organization: "",
+            route: OWN_ROUTE,
+            key: &operation.id,
+        };
+        let now = self.clock.now();
+        idempotency::claim(conn, &scope, "", now, now.plus_millis(KEPT_MS)).await?;
+        idempotency::attach(conn, &scope, &operation.id).await
+    }
+
+    /// Stores the answer of an operation that is over, or frees its key when the answer is not one
+    /// to be repeated.
+    pub(super) async fn keep_answer_of(
+        &self,
+        conn: &mut Conn,
+        operation: &Operation,
+        rendered: &Rendered,
+    ) -> Result<(), StoreError> {
+        let found = idempotency::of_operation(conn, &operation.id).await?;
+        let Some((organization, route, key)) = found else {
+            return Ok(());
+        };
+        let scope = Scope {
+            portal: &operation.portal,
+            organization: &organization,
+            route: &route,
+            key: &key,
+        };
+        if rendered.is_kept() || route == OWN_ROUTE {
+            self.keep(conn, &scope, rendered).await
+        } else {
+            idempotency::release(conn, &scope).await
+        }
+    }
+
+    /// The answer of an operation, if it is over.
+    pub(super) async fn answer_of(
+        &self,
+        conn: &mut Conn,
+        operation: &Operation,
+    ) -> Result<Option<Rendered>, StoreError> {
+        let found = idempotency::of_operation(conn, &operation.id).await?;
+        let Some((organization, route, key)) = found else {
+            return Ok(None);
+        };
+        let scope = Scope {
+            portal: &operation.portal,
+            organization: &organization,
+            route: &route,
+            key: &key,
+        };
+        let claimed = idempotency::find(conn, &scope).await?;
+        match claimed.and_then(|claimed| claimed.answer) {
+            Some(answer) => Ok(Some(self.open_answer(conn, &scope, &answer).await?)),
+            None => Ok(None),
+        }
+    }
+
+    async fn keep(
+        &self,
+        conn: &mut Conn,
+        scope: &Scope<'_>,
+        rendered: &Rendered,
+    ) -> Result<(), StoreError> {
+        let row = row_name(scope);
+        let body = self.vault(conn, scope.portal, None).await?.seal(
+            scope.portal,
+            &place(&row),
+            &rendered.body,
+        )?;
+        let headers = serde_json::to_string(&Headers(rendered.headers.clone()))
+            .map_err(|error| StoreError::Other(error.to_string()))?;
+        let answer = StoredAnswer {
+            status: rendered.status.into(),
+            headers,
+            body,
+        };
+        idempotency::finish(conn, scope, &answer).await
+    }
+
+    async fn open_answer(
+        &self,
+        conn: &mut Conn,
+        scope: &Scope<'_>,
+        answer: &StoredAnswer,
+    ) -> Result<Rendered, StoreError> {
+        let row = row_name(scope);
+        let body = self
+            .vault(conn, scope.portal, Some(answer.body.data_key_version))
+            .await?
+            .open(scope.portal, &place(&row), &answer.body)?;
+        let corrupt = || StoreError::corrupt("idempotency_keys");
+        let Headers(headers) = serde_json::from_str(&answer.headers).map_err(|_| corrupt())?;
+        Ok(Rendered {
+            status: u16::try_from(answer.status).map_err(|_| corrupt())?,
+            headers,
+            body: body.expose_secret().to_owned(),
+        })
+    }
+}
+
+fn row_name(scope: &Scope<'_>) -> String {
+    [scope.organization, scope.route, scope.key].join("\n")
+}
+
+fn place(row: &str) -> Place<'_> {
+    Place {
+        row,
+        field: FIELD,
+        version: 1,
+    }
+}
+
+fn reused() -> Error {
+    Error::new(
+        Code::IdempotencyKeyReused,
+        "This Idempotency-Key was used before on this route for another request.",
+    )
+}
+
+fn in_progress(operation: Option<String>) -> Error {
+    let detail = match operation {
+        Some(id) => format!("The first request with this key is still being worked on by {id}."),
+        None => "The first request with this key is still being worked on.".to_owned(),
+    };
+    Error::new(Code::IdempotencyInProgress, detail).with_retry_after(1)
+}

@@ -1,0 +1,100 @@
+//! What each kind of operation does: one arm per kind, one function per question.
+
+use crate::app::App;
+use crate::app::answer::Outcome;
+use crate::app::stripe_errors::refusal;
+use crate::clock::Timestamp;
+use crate::domain::error::Error;
+use crate::domain::operation::Operation;
+use crate::store::{Conn, StoreError};
+use crate::stripe::{FrozenRequest, RawReply, StripeError};
+
+/// What comes next.
+pub(in crate::app) enum Next {
+    /// Another step, with its request.
+    Send(Send),
+    /// The operation is done.
+    Done(Outcome),
+    /// The operation came to nothing, and what it had made of local rows is undone.
+    Failed(Error),
+}
+
+/// A step to be sent.
+pub(in crate::app) struct Send {
+    /// The step's name; with the operation's id it makes the key at Stripe, so it is unique within
+    /// the operation.
+    pub(in crate::app) step: &'static str,
+    /// What is sent.
+    pub(in crate::app) request: FrozenRequest,
+    /// The operation's state from here on, if it changes.
+    pub(in crate::app) state: Option<String>,
+}
+
+impl Send {
+    /// Makes this the operation's current step.
+    pub(super) fn freeze_into(self, operation: &mut Operation, now: Timestamp) {
+        self.step.clone_into(&mut operation.step);
+        operation.request = self.request.to_text();
+        if let Some(state) = self.state {
+            operation.state = state;
+        }
+        operation.sent_at = Some(now);
+        operation.key_generation = 0;
+        operation.attempts = 0;
+        operation.uncertain = false;
+    }
+}
+
+/// The pages of a list in which a lost effect would be found, newest first; the argument is the id
+/// behind which the page begins. What carries the operation's id in its metadata is the effect.
+pub(in crate::app) type Search = Box<dyn Fn(Option<&str>) -> Result<FrozenRequest, StripeError>>;
+
+impl App {
+    /// The first step, decided in the transaction in which the operation gets its turn.
+    #[expect(clippy::unused_async, unused_variables, reason = "filled by the kinds")]
+    pub(super) async fn start(
+        &self,
+        conn: &mut Conn,
+        operation: &Operation,
+    ) -> Result<Next, StoreError> {
+        match operation.kind {
+            kind => Err(no_procedure(kind.as_str())),
+        }
+    }
+
+    /// What follows from Stripe's answer to the current step; changes local rows in the transaction
+    /// that stores it.
+    #[expect(clippy::unused_async, unused_variables, reason = "filled by the kinds")]
+    pub(super) async fn advance(
+        &self,
+        conn: &mut Conn,
+        operation: &Operation,
+        reply: &RawReply,
+    ) -> Result<Next, StoreError> {
+        match operation.kind {
+            kind => Err(no_procedure(kind.as_str())),
+        }
+    }
+
+    /// What follows when Stripe has refused the current step for good, and nothing of it was done.
+    #[expect(clippy::unused_async, unused_variables, reason = "filled by the kinds")]
+    pub(super) async fn refused(
+        &self,
+        conn: &mut Conn,
+        operation: &Operation,
+        error: &StripeError,
+    ) -> Result<Next, StoreError> {
+        Ok(Next::Failed(refusal(error)))
+    }
+
+    /// Where the current step's effect is looked for when its answer was lost and its key is of no
+    /// use any more. `None` for steps that may be done twice without harm.
+    #[expect(clippy::unused_self, unused_variables, reason = "filled by the kinds")]
+    pub(super) fn search(&self, operation: &Operation) -> Result<Option<Search>, Error> {
+        Ok(None)
+    }
+}
+
+fn no_procedure(kind: &str) -> StoreError {
+    StoreError::Other(format!("no procedure for {kind}"))
+}

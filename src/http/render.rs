@@ -1,0 +1,83 @@
+//! How outcomes of use cases look outside; the one place where answers that are stored are made.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use serde::Serialize;
+
+use super::problem;
+use super::v1::operations::OperationBody;
+use crate::app::Context;
+use crate::app::answer::{Answer, Outcome, Render, Rendered};
+use crate::domain::error::Error;
+
+/// The answers of this API.
+pub struct Views;
+
+impl Render for Views {
+    fn outcome(&self, outcome: &Outcome) -> Rendered {
+        match outcome {
+            Outcome::Nothing => Rendered {
+                status: 204,
+                headers: Vec::new(),
+                body: String::new(),
+            },
+            Outcome::Accepted(operation) => {
+                let location = format!(
+                    "/v1/portals/{}/operations/{}",
+                    operation.portal, operation.id
+                );
+                json(202, &OperationBody::from(operation.clone())).with("location", location)
+            }
+        }
+    }
+
+    fn problem(&self, error: &Error, context: &Context) -> Rendered {
+        let body = problem::text(error, &context.instance, &context.request_id);
+        Rendered {
+            status: problem::describe(error.code()).status.as_u16(),
+            headers: vec![("content-type".to_owned(), problem::MEDIA_TYPE.to_owned())],
+            body,
+        }
+    }
+}
+
+impl Rendered {
+    /// The same with a header more.
+    fn with(mut self, name: &str, value: String) -> Self {
+        self.headers.push((name.to_owned(), value));
+        self
+    }
+}
+
+fn json<T: Serialize>(status: u16, body: &T) -> Rendered {
+    Rendered {
+        status,
+        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        body: serde_json::to_string(body).unwrap_or_default(),
+    }
+}
+
+/// The answer as it is sent.
+pub(super) fn respond(answer: Answer) -> HttpResponse {
+    let rendered = answer.rendered;
+    let status = StatusCode::from_u16(rendered.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = HttpResponse::build(status);
+    for (name, value) in &rendered.headers {
+        response.insert_header((name.as_str(), value.as_str()));
+    }
+    if answer.replayed {
+        response.insert_header((
+            HeaderName::from_static("idempotency-replayed"),
+            HeaderValue::from_static("true"),
+        ));
+    }
+    if status == StatusCode::ACCEPTED {
+        response.insert_header((header::RETRY_AFTER, "1"));
+    }
+    if rendered.body.is_empty() {
+        response.finish()
+    } else {
+        response.body(rendered.body)
+    }
+}

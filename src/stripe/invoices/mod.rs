@@ -1,0 +1,5 @@
+//! Invoices.
+
+mod object;
+
+pub use object::*;
