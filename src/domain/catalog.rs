@@ -5,6 +5,7 @@ use super::error::{FieldCode, FieldError};
 use super::pricing::{Pricing, PricingDraft};
 use super::secret_guard::holds_secret;
 use super::slug::Slug;
+use super::stripe_link::StripeLink;
 use super::text;
 use crate::clock::Timestamp;
 
@@ -36,9 +37,9 @@ pub struct Product {
     pub description: String,
     /// Where it is in its life.
     pub state: ProductState,
-    /// The plans that can be had, in the caller's order.
-    pub plans: Vec<Plan>,
-    /// Counts changes, from 1.
+    /// The plans that can be had, in the caller's order; after them those that once could.
+    pub plans: Vec<StoredPlan>,
+    /// Counts changes.
     pub changes: i64,
     /// When it was made.
     pub created_at: Timestamp,
@@ -61,6 +62,71 @@ pub struct Plan {
     pub pricing: Pricing,
     /// Counts its prices, from 1: a price never changes in place.
     pub revision: i64,
+}
+
+/// A plan with what stands for it at Stripe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredPlan {
+    /// The plan, and whether it can still be had.
+    pub known: KnownPlan,
+    /// The Product it was last published as.
+    pub product: Option<ProductAtStripe>,
+    /// The Price its current revision was last published as.
+    pub price: Option<PriceAtStripe>,
+}
+
+/// The Product at Stripe that stands for a plan, as it was last told to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProductAtStripe {
+    /// Where it is.
+    pub link: StripeLink,
+    /// What customers read on invoices.
+    pub name: String,
+    /// Whether it was taken out of use.
+    pub archived: bool,
+}
+
+/// The Price at Stripe that stands for a revision of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PriceAtStripe {
+    /// Where it is.
+    pub link: StripeLink,
+    /// Whether it was taken out of use: it bills those who have it and takes nobody new.
+    pub archived: bool,
+}
+
+/// A plan as somebody who wants to subscribe meets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanOnOffer {
+    /// The state of its product.
+    pub product_state: ProductState,
+    /// The title of its product.
+    pub product_title: String,
+    /// The plan with its current revision.
+    pub plan: Plan,
+    /// Whether the plan can no longer be had.
+    pub withdrawn: bool,
+    /// The Product at Stripe, once there is one.
+    pub stripe_product: Option<StripeLink>,
+    /// The Price at Stripe, once there is one that takes subscribers.
+    pub stripe_price: Option<StripeLink>,
+}
+
+impl PlanOnOffer {
+    /// Whether it takes new subscribers, as far as the catalog goes. A paid plan also needs its
+    /// Price in the account and mode the portal uses now.
+    pub const fn takes_subscribers(&self) -> bool {
+        self.product_state.takes_subscribers() && !self.withdrawn
+    }
+}
+
+/// A revision of a plan, which stays as it is for its subscribers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanRevision {
+    /// What it costs.
+    pub pricing: Pricing,
+    /// The Price at Stripe that stands for it, if one was ever made.
+    pub stripe_price: Option<StripeLink>,
 }
 
 /// Where a product is in its life.
@@ -191,9 +257,14 @@ impl ProductContent {
 }
 
 impl Product {
+    /// The plans that can be had, in the caller's order.
+    pub fn offered(&self) -> impl Iterator<Item = &StoredPlan> {
+        self.plans.iter().filter(|plan| !plan.known.withdrawn)
+    }
+
     /// The plan of that name, if it can be had.
-    pub fn plan(&self, id: &Slug) -> Option<&Plan> {
-        self.plans.iter().find(|plan| plan.id == *id)
+    pub fn plan(&self, id: &Slug) -> Option<&StoredPlan> {
+        self.offered().find(|plan| plan.known.plan.id == *id)
     }
 }
 
