@@ -10,6 +10,10 @@ use crate::clock::Timestamp;
 use crate::domain::slug::Slug;
 use crate::domain::stripe_key::Mode;
 
+/// Stripe's name for customers.
+pub const CUSTOMER: &str = "customer";
+/// Stripe's name for payment methods.
+pub const PAYMENT_METHOD: &str = "payment_method";
 /// Stripe's name for products; one of ours stands for a plan, by `product/plan`.
 pub const PRODUCT: &str = "product";
 /// Stripe's name for prices; one of ours stands for a revision, by `product/plan/revision`.
