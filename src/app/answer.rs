@@ -2,6 +2,7 @@
 //! and repeated byte for byte.
 
 use super::Context;
+use super::subscriptions::SubscriptionView;
 use crate::domain::customer::Customer;
 use crate::domain::error::Error;
 use crate::domain::operation::Operation;
@@ -34,6 +35,13 @@ pub enum Outcome {
     Customer {
         /// As it is now.
         customer: Box<Customer>,
+        /// Whether it was made now.
+        created: bool,
+    },
+    /// A subscription, made now (201) or there already (200).
+    Subscription {
+        /// As it is now.
+        view: Box<SubscriptionView>,
         /// Whether it was made now.
         created: bool,
     },

@@ -53,7 +53,7 @@ pub struct State {
 
 /// Mounts every route, and with that describes it.
 pub fn routes(config: &mut ServiceConfig<'_>) {
-    use v1::{audit_log, credentials, hooks, operations, portals, stripe_module};
+    use v1::{audit_log, credentials, hooks, operations, portals, stripe_module, subscriptions};
     config
         .service(portals::list)
         .service(portals::put)
@@ -67,6 +67,14 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(credentials::get)
         .service(credentials::verify)
         .service(credentials::delete)
+        .service(subscriptions::create)
+        .service(subscriptions::list)
+        .service(subscriptions::get)
+        .service(subscriptions::patch)
+        .service(subscriptions::approve)
+        .service(subscriptions::reject)
+        .service(subscriptions::cancel)
+        .service(subscriptions::undo_cancel)
         .service(operations::list)
         .service(operations::get)
         .service(operations::retry)

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::problem;
 use super::v1::customers::CustomerBody;
 use super::v1::operations::OperationBody;
+use super::v1::subscriptions;
 use crate::app::Context;
 use crate::app::answer::{Answer, Outcome, Render, Rendered};
 use crate::domain::error::Error;
@@ -34,6 +35,12 @@ impl Render for Views {
                     location,
                 )
                 .with("etag", format!("\"{tag}\""))
+            }
+            Outcome::Subscription { view, created } => {
+                let (portal, id) = (&view.subscription.portal, &view.subscription.id);
+                let location = format!("/v1/portals/{portal}/subscriptions/{id}");
+                let (tag, body) = subscriptions::tagged((**view).clone());
+                made(*created, &body, location).with("etag", format!("\"{tag}\""))
             }
             Outcome::Accepted(operation) => {
                 let location = format!(

@@ -9,8 +9,9 @@ mod approve;
 mod cancel;
 mod change;
 mod create;
-mod order;
+mod method;
 mod offer;
+mod order;
 mod snapshot;
 
 use secrecy::SecretString;

@@ -33,7 +33,7 @@ use crate::stripe::subscriptions::{
 use crate::stripe::{Expandable, FrozenRequest, List, Outcome, Page, RawReply, StripeError};
 
 const FIND_PROMOTION_CODE: &str = "find_promotion_code";
-const ATTACH: &str = "attach_payment_method";
+pub(super) const ATTACH: &str = "attach_payment_method";
 const READ_METHOD: &str = "retrieve_payment_method";
 const CREATE: &str = "create_subscription";
 const CREATE_INCOMPLETE: &str = "create_incomplete";
@@ -107,7 +107,7 @@ impl Fee {
         let fee = terms.setup_fee?;
         Some(Self {
             amount: fee.amount,
-            currency: fee.currency.code().to_owned(),
+            currency: fee.currency.as_str().to_owned(),
             tax_behavior: terms.tax_behavior.as_str().to_owned(),
         })
     }

@@ -8,6 +8,7 @@ pub mod hooks;
 pub mod operations;
 pub mod portals;
 pub mod stripe_module;
+pub mod subscriptions;
 
 use utoipa::openapi::schema::SchemaType;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
