@@ -1,5 +1,6 @@
 //! Pure rules: no I/O, no serde, no SQL.
 
+pub mod access;
 pub mod audit;
 pub mod card_guard;
 pub mod credentials;
@@ -15,4 +16,5 @@ pub mod slug;
 pub mod stripe_key;
 pub mod stripe_link;
 pub mod stripe_module;
+pub mod subscription;
 pub mod text;

@@ -196,3 +196,52 @@ pub struct EventRequest {
     #[serde(default)]
     pub idempotency_key: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stripe::Subscription;
+
+    #[test]
+    fn events_are_listed_and_read() {
+        let filter = EventFilter {
+            types: &["invoice.paid", "invoice.voided"],
+            created: Created::since(Timestamp::from_seconds(7)),
+            page: Page::largest(Some("evt_9")),
+        };
+        assert_eq!(
+            list(&filter).shown(),
+            [
+                "GET /v1/events",
+                "created[gte]=7",
+                "limit=100",
+                "starting_after=evt_9",
+                "types[0]=invoice.paid",
+                "types[1]=invoice.voided",
+            ]
+        );
+        assert_eq!(retrieve("evt_1").unwrap().shown(), ["GET /v1/events/evt_1"]);
+    }
+
+    #[test]
+    fn an_event_is_read_without_knowing_its_object() {
+        let event: Event = serde_json::from_str(
+            r#"{"id":"evt_1","type":"customer.subscription.updated","created":9,
+                "data":{"object":{"object":"subscription","id":"sub_1","status":"active","x":"Canary"},
+                        "previous_attributes":{"status":"past_due"}},
+                "request":{"id":"req_1","idempotency_key":"oper_1:subscription"}}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            (event.object_kind(), event.object_id()),
+            (Some("subscription"), Some("sub_1"))
+        );
+        assert_eq!(event.object::<Subscription>().unwrap().id, "sub_1");
+        assert!(event.object::<Vec<u8>>().is_none());
+        assert!(!format!("{event:?}").contains("Canary"));
+        let key = event.request.unwrap().idempotency_key;
+        assert_eq!(key.as_deref(), Some("oper_1:subscription"));
+        let bare: Event = serde_json::from_str(r#"{"id":"evt_1","data":null}"#).unwrap();
+        assert_eq!(bare.object_id(), None);
+    }
+}

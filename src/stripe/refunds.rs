@@ -280,3 +280,104 @@ pub struct CreditNoteRefund {
     #[serde(default)]
     pub amount_refunded: Option<i64>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata() -> Metadata {
+        Metadata::from([("operation".to_owned(), "oper_1".to_owned())])
+    }
+
+    #[test]
+    fn money_is_refunded_by_intent_or_charge() {
+        let of_intent = NewRefund {
+            of: Refunded::PaymentIntent("pi_1"),
+            amount: Some(500),
+            reason: Some(RefundReason::RequestedByCustomer),
+            metadata: metadata(),
+        };
+        assert_eq!(
+            create_refund(&of_intent).shown(),
+            [
+                "POST /v1/refunds",
+                "amount=500",
+                "metadata[operation]=oper_1",
+                "payment_intent=pi_1",
+                "reason=requested_by_customer",
+            ]
+        );
+        let of_charge = NewRefund {
+            of: Refunded::Charge("ch_1"),
+            amount: None,
+            reason: None,
+            metadata: Metadata::new(),
+        };
+        assert_eq!(
+            create_refund(&of_charge).shown(),
+            ["POST /v1/refunds", "charge=ch_1"]
+        );
+        assert_eq!(
+            retrieve_refund("re_1").unwrap().shown(),
+            ["GET /v1/refunds/re_1"]
+        );
+        let filter = RefundFilter {
+            payment_intent: Some("pi_1"),
+            charge: Some("ch_1"),
+            created: Created::since(Timestamp::from_seconds(7)),
+            page: Page::largest(Some("re_9")),
+        };
+        assert_eq!(
+            list_refunds(&filter).shown(),
+            [
+                "GET /v1/refunds",
+                "charge=ch_1",
+                "created[gte]=7",
+                "limit=100",
+                "payment_intent=pi_1",
+                "starting_after=re_9",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_invoice_is_credited() {
+        let new = NewCreditNote {
+            invoice: "in_1",
+            amount: Some(500),
+            refund_amount: Some(300),
+            credit_amount: Some(200),
+            reason: Some(CreditNoteReason::OrderChange),
+            memo: Some("sorry"),
+            metadata: metadata(),
+        };
+        assert_eq!(
+            create_credit_note(&new).shown(),
+            [
+                "POST /v1/credit_notes",
+                "amount=500",
+                "credit_amount=200",
+                "invoice=in_1",
+                "memo=sorry",
+                "metadata[operation]=oper_1",
+                "reason=order_change",
+                "refund_amount=300",
+            ]
+        );
+        let filter = CreditNoteFilter {
+            customer: Some("cus_1"),
+            invoice: Some("in_1"),
+            created: Created::since(Timestamp::from_seconds(7)),
+            page: Page::default(),
+        };
+        assert_eq!(
+            list_credit_notes(&filter).shown(),
+            [
+                "GET /v1/credit_notes",
+                "created[gte]=7",
+                "customer=cus_1",
+                "invoice=in_1"
+            ]
+        );
+    }
+}

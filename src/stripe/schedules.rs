@@ -77,7 +77,8 @@ pub struct Phase<'a> {
     /// What it is paid with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_payment_method: Option<&'a str>,
-    /// `promo_…` or `di_…`. A phase that names none has none, whatever the subscription has.
+    /// `promo_…` or `di_…`. A phase that names none has none of the subscription's, only those of the
+    /// customer.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub discounts: &'a [super::subscriptions::Discount<'a>],
     /// Becomes the subscription's when the phase begins.
@@ -227,4 +228,99 @@ pub struct SchedulePhaseItem {
     /// How many.
     #[serde(default)]
     pub quantity: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schedule_changes_what_comes() {
+        assert_eq!(
+            create(&NewSchedule {
+                from_subscription: "sub_1"
+            })
+            .shown(),
+            ["POST /v1/subscription_schedules", "from_subscription=sub_1"]
+        );
+        let now = PhaseItem {
+            price: "price_1",
+            quantity: None,
+        };
+        let then = PhaseItem {
+            price: "price_2",
+            quantity: Some(2),
+        };
+        let end = Timestamp::from_seconds(2_000);
+        let change = ScheduleChange {
+            end_behavior: Some(EndBehavior::Release),
+            phases: &[
+                Phase {
+                    items: &[now],
+                    start_date: Some(PhaseDate::At(Timestamp::from_seconds(1_000))),
+                    end_date: Some(PhaseDate::At(end)),
+                    default_payment_method: Some("pm_1"),
+                    discounts: &[super::super::subscriptions::Discount::PromotionCode(
+                        "promo_1",
+                    )],
+                    ..Phase::default()
+                },
+                Phase {
+                    items: &[then],
+                    start_date: Some(PhaseDate::Now),
+                    proration_behavior: Some(ProrationBehavior::None),
+                    trial_end: Some(end),
+                    metadata: Metadata::from([("operation".to_owned(), "oper_1".to_owned())]),
+                    ..Phase::default()
+                },
+            ],
+            proration_behavior: Some(ProrationBehavior::None),
+            metadata: Metadata::from([("operation".to_owned(), "oper_1".to_owned())]),
+        };
+        assert_eq!(
+            update("sub_sched_1", &change).unwrap().shown(),
+            [
+                "POST /v1/subscription_schedules/sub_sched_1",
+                "end_behavior=release",
+                "metadata[operation]=oper_1",
+                "phases[0][default_payment_method]=pm_1",
+                "phases[0][discounts][0][promotion_code]=promo_1",
+                "phases[0][end_date]=2000",
+                "phases[0][items][0][price]=price_1",
+                "phases[0][start_date]=1000",
+                "phases[1][items][0][price]=price_2",
+                "phases[1][items][0][quantity]=2",
+                "phases[1][metadata][operation]=oper_1",
+                "phases[1][proration_behavior]=none",
+                "phases[1][start_date]=now",
+                "phases[1][trial_end]=2000",
+                "proration_behavior=none",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_schedule_is_read_taken_off_and_ended() {
+        assert_eq!(
+            retrieve("sub_sched_1").unwrap().shown(),
+            ["GET /v1/subscription_schedules/sub_sched_1"]
+        );
+        assert_eq!(
+            release("sub_sched_1").unwrap().shown(),
+            ["POST /v1/subscription_schedules/sub_sched_1/release"]
+        );
+        let how = ScheduleCancellation {
+            invoice_now: Some(false),
+            prorate: Some(true),
+        };
+        assert_eq!(
+            cancel("sub_sched_1", how).unwrap().shown(),
+            [
+                "POST /v1/subscription_schedules/sub_sched_1/cancel",
+                "invoice_now=false",
+                "prorate=true",
+            ]
+        );
+        assert!(release("").is_err());
+    }
 }

@@ -270,3 +270,115 @@ pub struct PortalSession {
     pub livemode: bool,
 }
 identified!(PortalSession);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata(value: &str) -> Metadata {
+        Metadata::from([("operation".to_owned(), value.to_owned())])
+    }
+
+    fn session(purpose: CheckoutPurpose<'_>) -> NewCheckoutSession<'_> {
+        NewCheckoutSession {
+            purpose,
+            customer: "cus_1",
+            success_url: "https://portal.example/ok?s={CHECKOUT_SESSION_ID}",
+            cancel_url: "https://portal.example/back",
+            client_reference_id: Some("org_1"),
+            expires_at: Some(Timestamp::from_seconds(9)),
+            metadata: metadata("oper_1"),
+        }
+    }
+
+    #[test]
+    fn a_page_saves_a_payment_method() {
+        let request = create_checkout(&session(CheckoutPurpose::Setup {
+            currency: "eur",
+            metadata: metadata("oper_2"),
+        }));
+        assert_eq!(
+            request.shown(),
+            [
+                "POST /v1/checkout/sessions",
+                "cancel_url=https://portal.example/back",
+                "client_reference_id=org_1",
+                "currency=eur",
+                "customer=cus_1",
+                "expires_at=9",
+                "metadata[operation]=oper_1",
+                "mode=setup",
+                "setup_intent_data[metadata][operation]=oper_2",
+                "success_url=https://portal.example/ok?s={CHECKOUT_SESSION_ID}",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_page_subscribes() {
+        let item = NewItem {
+            price: "price_1",
+            quantity: Some(3),
+        };
+        let of = |trial, missing_payment_method| {
+            create_checkout(&session(CheckoutPurpose::Subscription {
+                items: &[item],
+                trial,
+                missing_payment_method,
+                promotion_code: Some("promo_1"),
+                metadata: metadata("oper_2"),
+            }))
+            .shown()
+        };
+        let days = of(Some(Trial::Days(14)), Some(MissingPaymentMethod::Cancel));
+        assert_eq!(
+            days,
+            [
+                "POST /v1/checkout/sessions",
+                "cancel_url=https://portal.example/back",
+                "client_reference_id=org_1",
+                "customer=cus_1",
+                "discounts[0][promotion_code]=promo_1",
+                "expires_at=9",
+                "line_items[0][price]=price_1",
+                "line_items[0][quantity]=3",
+                "metadata[operation]=oper_1",
+                "mode=subscription",
+                "subscription_data[metadata][operation]=oper_2",
+                "subscription_data[trial_period_days]=14",
+                "subscription_data[trial_settings][end_behavior][missing_payment_method]=cancel",
+                "success_url=https://portal.example/ok?s={CHECKOUT_SESSION_ID}",
+            ]
+        );
+        let until = of(Some(Trial::Until(Timestamp::from_seconds(99))), None);
+        assert!(until.contains(&"subscription_data[trial_end]=99".to_owned()));
+    }
+
+    #[test]
+    fn pages_are_read_ended_and_made_for_customers() {
+        assert_eq!(
+            retrieve_checkout("cs_1").unwrap().shown(),
+            ["GET /v1/checkout/sessions/cs_1", "expand[0]=setup_intent"]
+        );
+        assert_eq!(
+            expire_checkout("cs_1").unwrap().shown(),
+            ["POST /v1/checkout/sessions/cs_1/expire"]
+        );
+        assert_eq!(
+            create_portal("cus_1", "https://portal.example").shown(),
+            [
+                "POST /v1/billing_portal/sessions",
+                "customer=cus_1",
+                "return_url=https://portal.example",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_address_of_a_page_is_not_shown() {
+        let json = r#"{"id":"x_1","url":"https://stripe.example/Canary","status":"open"}"#;
+        let checkout: CheckoutSession = serde_json::from_str(json).unwrap();
+        let portal: PortalSession = serde_json::from_str(json).unwrap();
+        assert!(!format!("{checkout:?} {portal:?}").contains("Canary"));
+    }
+}

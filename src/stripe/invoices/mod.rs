@@ -153,7 +153,7 @@ pub struct Preview<'a> {
     pub start_date: Option<Timestamp>,
     /// Something paid once.
     pub one_time_charges: &'a [OneTimeCharge<'a>],
-    /// `promo_…`; `None`: as the subscription has them.
+    /// `promo_…`; `None`: as the subscription has them; empty: none.
     pub promotion_codes: Option<&'a [&'a str]>,
 }
 
@@ -230,4 +230,204 @@ fn subscription_details(preview: &Preview<'_>) -> CreatePreviewInvoiceSubscripti
     });
     details.start_date = preview.start_date.map(Timestamp::as_seconds);
     details
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invoices_are_read_and_listed() {
+        assert_eq!(
+            retrieve("in_1", &[EXPAND_CONFIRMATION_SECRET, EXPAND_PAYMENTS])
+                .unwrap()
+                .shown(),
+            [
+                "GET /v1/invoices/in_1",
+                "expand[0]=confirmation_secret",
+                "expand[1]=payments",
+            ]
+        );
+        assert_eq!(
+            retrieve("in_1", &[]).unwrap().shown(),
+            ["GET /v1/invoices/in_1"]
+        );
+        let filter = InvoiceFilter {
+            customer: Some("cus_1"),
+            subscription: Some("sub_1"),
+            status: Some(InvoiceStatus::Open),
+            created: Created {
+                from: Some(Timestamp::from_seconds(7)),
+                before: Some(Timestamp::from_seconds(9)),
+            },
+            page: Page::largest(Some("in_9")),
+        };
+        assert_eq!(
+            list(&filter).shown(),
+            [
+                "GET /v1/invoices",
+                "created[gte]=7",
+                "created[lt]=9",
+                "customer=cus_1",
+                "limit=100",
+                "starting_after=in_9",
+                "status=open",
+                "subscription=sub_1",
+            ]
+        );
+        assert_eq!(
+            lines("in_1", Page::largest(Some("il_9"))).unwrap().shown(),
+            [
+                "GET /v1/invoices/in_1/lines",
+                "limit=100",
+                "starting_after=il_9"
+            ]
+        );
+        assert_eq!(
+            payments("in_1", Page::largest(None)).shown(),
+            ["GET /v1/invoice_payments", "invoice=in_1", "limit=100"]
+        );
+    }
+
+    #[test]
+    fn invoices_are_paid_and_given_up() {
+        let how = InvoicePaying {
+            payment_method: Some("pm_1"),
+            off_session: Some(false),
+            expand: &[EXPAND_PAYMENTS],
+        };
+        assert_eq!(
+            pay("in_1", &how).unwrap().shown(),
+            [
+                "POST /v1/invoices/in_1/pay",
+                "expand[0]=payments",
+                "off_session=false",
+                "payment_method=pm_1",
+            ]
+        );
+        assert_eq!(
+            void("in_1").unwrap().shown(),
+            ["POST /v1/invoices/in_1/void"]
+        );
+        assert_eq!(
+            mark_uncollectible("in_1").unwrap().shown(),
+            ["POST /v1/invoices/in_1/mark_uncollectible"]
+        );
+    }
+
+    #[test]
+    fn a_preview_shows_a_change() {
+        let item = ItemChange {
+            id: Some("si_1"),
+            price: Some("price_2"),
+            quantity: Some(2),
+            deleted: false,
+        };
+        let gone = ItemChange {
+            id: Some("si_2"),
+            deleted: true,
+            ..ItemChange::default()
+        };
+        let request = create_preview(&Preview {
+            customer: Some("cus_1"),
+            subscription: Some("sub_1"),
+            currency: Some("eur"),
+            items: &[item, gone],
+            proration_behavior: Some(ProrationBehavior::AlwaysInvoice),
+            proration_date: Some(Timestamp::from_seconds(7)),
+            cancel_now: Some(false),
+            cancel_at: Some(CancelAt::At(Timestamp::from_seconds(8))),
+            cancel_at_period_end: Some(false),
+            trial_end: Some(TrialEnd::Now),
+            billing_cycle_anchor: Some(Cycle::Unchanged),
+            start_date: Some(Timestamp::from_seconds(9)),
+            one_time_charges: &[OneTimeCharge {
+                product: "pb_1",
+                currency: "eur",
+                unit_amount: 900,
+                tax_behavior: Some(crate::stripe::catalog::TaxBehavior::Inclusive),
+            }],
+            promotion_codes: Some(&["promo_1"]),
+        });
+        assert_eq!(
+            request.shown(),
+            [
+                "POST /v1/invoices/create_preview",
+                "currency=eur",
+                "customer=cus_1",
+                "discounts[0][promotion_code]=promo_1",
+                "invoice_items[0][price_data][currency]=eur",
+                "invoice_items[0][price_data][product]=pb_1",
+                "invoice_items[0][price_data][tax_behavior]=inclusive",
+                "invoice_items[0][price_data][unit_amount]=900",
+                "subscription=sub_1",
+                "subscription_details[billing_cycle_anchor][type]=unchanged",
+                "subscription_details[cancel_at]=8",
+                "subscription_details[cancel_at_period_end]=false",
+                "subscription_details[cancel_now]=false",
+                "subscription_details[items][0][id]=si_1",
+                "subscription_details[items][0][price]=price_2",
+                "subscription_details[items][0][quantity]=2",
+                "subscription_details[items][1][deleted]=true",
+                "subscription_details[items][1][id]=si_2",
+                "subscription_details[proration_behavior]=always_invoice",
+                "subscription_details[proration_date]=7",
+                "subscription_details[start_date]=9",
+                "subscription_details[trial_end]=now",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_preview_shows_what_comes_anyway() {
+        let next = Preview {
+            subscription: Some("sub_1"),
+            ..Preview::default()
+        };
+        assert_eq!(
+            create_preview(&next).shown(),
+            ["POST /v1/invoices/create_preview", "subscription=sub_1"]
+        );
+        let undiscounted = Preview {
+            promotion_codes: Some(&[]),
+            ..next
+        };
+        assert_eq!(
+            create_preview(&undiscounted).shown(),
+            [
+                "POST /v1/invoices/create_preview",
+                "discounts=",
+                "subscription=sub_1"
+            ]
+        );
+        for (at, text) in [
+            (CancelAt::MinPeriodEnd, "min_period_end"),
+            (CancelAt::MaxPeriodEnd, "max_period_end"),
+        ] {
+            let preview = Preview {
+                cancel_at: Some(at),
+                trial_end: Some(TrialEnd::At(Timestamp::from_seconds(5))),
+                ..Preview::default()
+            };
+            assert_eq!(
+                create_preview(&preview).shown(),
+                [
+                    "POST /v1/invoices/create_preview".to_owned(),
+                    format!("subscription_details[cancel_at]={text}"),
+                    "subscription_details[trial_end]=5".to_owned(),
+                ]
+            );
+        }
+    }
+
+    #[test]
+    fn neither_the_secret_nor_a_missing_field_is_an_obstacle() {
+        let bare: Invoice = serde_json::from_str(
+            r#"{"id":"in_1","lines":null,"status_transitions":null,"metadata":null,"parent":null,
+                "confirmation_secret":{"client_secret":"pi_1_secret_Canary","type":"payment_intent"}}"#,
+        )
+        .unwrap();
+        assert_eq!(bare.subscription(), None);
+        assert!(!format!("{bare:?}").contains("Canary"));
+    }
 }
