@@ -20,7 +20,7 @@ use crate::domain::operation::{self, Operation};
 use crate::domain::precondition::Precondition;
 use crate::domain::slug::Slug;
 use crate::domain::subscription::{Status, Subscription};
-use crate::store::{self, Conn, StoreError, subscription_actions};
+use crate::store::{Conn, StoreError, subscription_actions};
 use crate::stripe::invoices::{self, InvoiceStatus};
 use crate::stripe::subscriptions::{
     self as there, Cancellation, SubscriptionChange, SubscriptionFilter,
@@ -240,7 +240,9 @@ impl App {
             return Ok(Next::Failed(Error::not_found()));
         };
         if operation.step == FIND {
-            return self.found_or_not(conn, operation, &subscription, reply).await;
+            return self
+                .found_or_not(conn, operation, &subscription, reply)
+                .await;
         }
         if operation.step == VOID_INVOICE {
             let outcome = self.shown_subscription(conn, &subscription.id, false);
@@ -263,6 +265,8 @@ impl App {
         let (account, mode) = (operation.stripe_account.as_str(), operation.mode);
         let heard = snapshot(conn, &subscription, &said, account, mode, at).await?;
         let after = subscription.follow(&heard, self.clock.now());
+        self.note_at_stripe(conn, operation, &subscription, &said.id)
+            .await?;
         if after.status.is_final() {
             subscription_actions::delete(conn, &after.id).await?;
         }
@@ -318,8 +322,7 @@ impl App {
     ) -> Result<Next, StoreError> {
         let page: List<there::Subscription> = reply.read().map_err(Error::from)?;
         let ours = |said: &&there::Subscription| {
-            said.metadata.get(SUBSCRIPTION) == Some(&subscription.id)
-                && said.ended_at.is_none()
+            said.metadata.get(SUBSCRIPTION) == Some(&subscription.id) && said.ended_at.is_none()
         };
         if let Some(said) = page.data.iter().find(ours) {
             let ending: Ending = state_of(operation)?;

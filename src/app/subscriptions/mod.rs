@@ -32,6 +32,8 @@ use crate::store::subscriptions::Shown;
 use crate::store::{self, Conn, StoreError};
 
 pub use crate::store::subscriptions::Filter;
+pub(super) use order::order_search;
+
 pub use cancel::{CancelInput, CancelTime, OpenInvoice};
 pub use create::{Method, SubscriptionInput};
 
@@ -208,7 +210,10 @@ impl App {
         } = shown;
         let action = match action {
             None => None,
-            Some(stored) => Some(self.open_action(conn, &subscription, stored, with_secret).await?),
+            Some(stored) => Some(
+                self.open_action(conn, &subscription, stored, with_secret)
+                    .await?,
+            ),
         };
         let link = subscription.stripe.as_ref();
         let stripe_customer = link.and_then(|link| {

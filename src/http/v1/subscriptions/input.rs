@@ -148,9 +148,9 @@ fn method(pointer: &str, text: String, errors: &mut Vec<FieldError>) -> Option<M
         return Some(Method::Saved(text));
     }
     let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    let is_stripes = text.strip_prefix("pm_").is_some_and(|rest| {
-        (1..=STRIPE_ID_MAX).contains(&rest.len()) && rest.bytes().all(word)
-    });
+    let is_stripes = text
+        .strip_prefix("pm_")
+        .is_some_and(|rest| (1..=STRIPE_ID_MAX).contains(&rest.len()) && rest.bytes().all(word));
     if is_stripes {
         return Some(Method::New(text));
     }

@@ -259,14 +259,7 @@ pub(crate) async fn approve(
     let claim = posted.claim.as_ref();
     let answer = state
         .app
-        .approve_subscription(
-            &context,
-            &at.portal,
-            &path.1,
-            &conditions.0,
-            claim,
-            wait.0,
-        )
+        .approve_subscription(&context, &at.portal, &path.1, &conditions.0, claim, wait.0)
         .await?;
     Ok(respond(answer))
 }
@@ -382,14 +375,7 @@ pub(crate) async fn undo_cancel(
     let claim = posted.claim.as_ref();
     let answer = state
         .app
-        .undo_cancel_subscription(
-            &context,
-            &at.portal,
-            &path.1,
-            &conditions.0,
-            claim,
-            wait.0,
-        )
+        .undo_cancel_subscription(&context, &at.portal, &path.1, &conditions.0, claim, wait.0)
         .await?;
     Ok(respond(answer))
 }
