@@ -5,7 +5,7 @@ use crate::app::answer::Outcome;
 use crate::app::stripe_errors::refusal;
 use crate::clock::Timestamp;
 use crate::domain::error::Error;
-use crate::domain::operation::Operation;
+use crate::domain::operation::{Kind, Operation};
 use crate::store::{Conn, StoreError};
 use crate::stripe::{FrozenRequest, RawReply, StripeError};
 
@@ -13,6 +13,9 @@ use crate::stripe::{FrozenRequest, RawReply, StripeError};
 pub(in crate::app) enum Next {
     /// Another step, with its request.
     Send(Send),
+    /// The same for an operation that does alike things one after another: behind the step's name
+    /// stands its number within the operation.
+    SendNumbered(Send),
     /// The operation is done.
     Done(Outcome),
     /// The operation came to nothing, and what it had made of local rows is undone.
@@ -30,9 +33,23 @@ pub(in crate::app) struct Send {
     pub(in crate::app) state: Option<String>,
 }
 
-impl Send {
-    /// Makes this the operation's current step.
+impl Next {
+    /// Makes the step, if it is one, the operation's current step.
     pub(super) fn freeze_into(self, operation: &mut Operation, now: Timestamp) {
+        match self {
+            Self::Send(send) => send.freeze_into(operation, now),
+            Self::SendNumbered(send) => {
+                send.freeze_into(operation, now);
+                let number = operation.steps_done + 1;
+                operation.step = format!("{}.{number}", operation.step);
+            }
+            Self::Done(_) | Self::Failed(_) => {}
+        }
+    }
+}
+
+impl Send {
+    fn freeze_into(self, operation: &mut Operation, now: Timestamp) {
         self.step.clone_into(&mut operation.step);
         operation.request = self.request.to_text();
         if let Some(state) = self.state {
@@ -51,20 +68,21 @@ pub(in crate::app) type Search = Box<dyn Fn(Option<&str>) -> Result<FrozenReques
 
 impl App {
     /// The first step, decided in the transaction in which the operation gets its turn.
-    #[expect(clippy::unused_async, unused_variables, reason = "filled by the kinds")]
     pub(super) async fn start(
         &self,
         conn: &mut Conn,
         operation: &Operation,
     ) -> Result<Next, StoreError> {
         match operation.kind {
+            Kind::PublishPlan | Kind::ArchivePlan => {
+                Box::pin(self.start_publishing(conn, operation)).await
+            }
             kind => Err(no_procedure(kind.as_str())),
         }
     }
 
     /// What follows from Stripe's answer to the current step; changes local rows in the transaction
     /// that stores it.
-    #[expect(clippy::unused_async, unused_variables, reason = "filled by the kinds")]
     pub(super) async fn advance(
         &self,
         conn: &mut Conn,
@@ -72,26 +90,35 @@ impl App {
         reply: &RawReply,
     ) -> Result<Next, StoreError> {
         match operation.kind {
+            Kind::PublishPlan | Kind::ArchivePlan => {
+                Box::pin(self.advance_publishing(conn, operation, reply)).await
+            }
             kind => Err(no_procedure(kind.as_str())),
         }
     }
 
     /// What follows when Stripe has refused the current step for good, and nothing of it was done.
-    #[expect(clippy::unused_async, unused_variables, reason = "filled by the kinds")]
     pub(super) async fn refused(
         &self,
         conn: &mut Conn,
         operation: &Operation,
         error: &StripeError,
     ) -> Result<Next, StoreError> {
-        Ok(Next::Failed(refusal(error)))
+        match operation.kind {
+            Kind::PublishPlan | Kind::ArchivePlan => {
+                Box::pin(self.refused_publishing(conn, operation, error)).await
+            }
+            _ => Ok(Next::Failed(refusal(error))),
+        }
     }
 
     /// Where the current step's effect is looked for when its answer was lost and its key is of no
     /// use any more. `None` for steps that may be done twice without harm.
-    #[expect(clippy::unused_self, unused_variables, reason = "filled by the kinds")]
     pub(super) fn search(&self, operation: &Operation) -> Result<Option<Search>, Error> {
-        Ok(None)
+        match operation.kind {
+            Kind::PublishPlan | Kind::ArchivePlan => self.publishing_search(operation),
+            _ => Ok(None),
+        }
     }
 }
 
