@@ -13,6 +13,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 pub mod auth;
 mod body;
+mod document;
 pub mod etag;
 pub mod extract;
 pub mod idempotency;
@@ -53,7 +54,9 @@ pub struct State {
 
 /// Mounts every route, and with that describes it.
 pub fn routes(config: &mut ServiceConfig<'_>) {
-    use v1::{audit_log, credentials, hooks, operations, portals, stripe_module};
+    use v1::{
+        audit_log, credentials, hooks, imports, operations, portals, products, stripe_module,
+    };
     config
         .service(portals::list)
         .service(portals::put)
@@ -67,6 +70,12 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(credentials::get)
         .service(credentials::verify)
         .service(credentials::delete)
+        .service(products::list)
+        .service(imports::import)
+        .service(products::put)
+        .service(products::get)
+        .service(products::delete)
+        .service(products::get_plan)
         .service(operations::list)
         .service(operations::get)
         .service(operations::retry)

@@ -7,7 +7,9 @@ use serde::Serialize;
 
 use super::problem;
 use super::v1::customers::CustomerBody;
+use super::v1::imports::ImportBody;
 use super::v1::operations::OperationBody;
+use super::v1::products::ProductBody;
 use crate::app::Context;
 use crate::app::answer::{Answer, Outcome, Render, Rendered};
 use crate::domain::error::Error;
@@ -34,6 +36,25 @@ impl Render for Views {
                     location,
                 )
                 .with("etag", format!("\"{tag}\""))
+            }
+            Outcome::Product {
+                portal,
+                product,
+                created,
+            } => {
+                let location = format!("/v1/portals/{portal}/products/{}", product.id);
+                made(*created, &ProductBody::from(&**product), location)
+                    .with("etag", format!("\"{}\"", product.tag()))
+            }
+            Outcome::Imported {
+                portal,
+                imported,
+                created,
+            } => {
+                let id = imported.product.as_ref().map(|product| &product.id);
+                let id = id.map(ToString::to_string).unwrap_or_default();
+                let location = format!("/v1/portals/{portal}/products/{id}");
+                made(*created, &ImportBody::from(&**imported), location)
             }
             Outcome::Accepted(operation) => {
                 let location = format!(

@@ -4,10 +4,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Leftovers;
 use super::document::Report;
 use super::requests::{self, is_our_price, is_our_product, with_key};
 use super::tasks::{Task, tasks};
-use super::Leftovers;
 use crate::app::App;
 use crate::app::answer::Outcome;
 use crate::app::operations::{Next, Search, Send};
@@ -38,10 +38,10 @@ pub(super) struct State {
     pub(super) report: Option<Report>,
     /// What it is doing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    task: Option<Task>,
+    pub(super) task: Option<Task>,
     /// Stripe's ids of what it could not take out of use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    left: Vec<String>,
+    pub(super) left: Vec<String>,
 }
 
 impl State {
@@ -260,21 +260,65 @@ impl App {
         reply: &RawReply,
     ) -> Result<Result<(), Error>, StoreError> {
         match task {
-            Task::CreateProduct { plan, .. }
-            | Task::AdoptProduct { plan }
-            | Task::UpdateProduct { plan, .. } => {
+            Task::CreateProduct { .. } | Task::AdoptProduct { .. } | Task::UpdateProduct { .. } => {
+                self.settle_product(conn, operation, &product, task, reply)
+                    .await
+            }
+            Task::CreatePrice { .. } | Task::AdoptPrice { .. } | Task::UpdatePrice { .. } => {
+                self.settle_price(conn, operation, product, task, reply)
+                    .await
+            }
+        }
+    }
+
+    async fn settle_product(
+        &self,
+        conn: &mut Conn,
+        operation: &Operation,
+        product: &Product,
+        task: &Task,
+        reply: &RawReply,
+    ) -> Result<Result<(), Error>, StoreError> {
+        let (plan, now) = match task {
+            Task::CreateProduct { plan, name } => {
+                let made: stripe::Product = reply.read().map_err(Error::from)?;
+                (plan, at_stripe(operation, made.id, name, true))
+            }
+            Task::AdoptProduct { plan } => {
                 let found: stripe::Product = reply.read().map_err(Error::from)?;
-                let adopted = matches!(task, Task::AdoptProduct { .. });
-                if adopted && !is_our_product(&found, operation, &product, plan) {
+                if !is_our_product(&found, operation, product, plan) {
                     return Ok(Err(not_ours("Product")));
                 }
-                self.store_product(conn, operation, &product, plan, found)
-                    .await?;
+                let (name, active) = (found.name.unwrap_or_default(), found.active != Some(false));
+                (plan, at_stripe(operation, found.id, &name, active))
             }
-            Task::CreatePrice { plan, revision, .. } | Task::UpdatePrice { plan, revision, .. } => {
-                let found: stripe::Price = reply.read().map_err(Error::from)?;
-                self.store_price(conn, operation, product, (plan, *revision), found)
-                    .await?;
+            // What was asked for holds, whatever words Stripe has for it: else it would be asked for
+            // again and again.
+            Task::UpdateProduct {
+                plan,
+                id,
+                name,
+                active,
+            } => (plan, at_stripe(operation, id.clone(), name, *active)),
+            _ => return Err(corrupt()),
+        };
+        self.store_product(conn, operation, product, plan, now)
+            .await?;
+        Ok(Ok(()))
+    }
+
+    async fn settle_price(
+        &self,
+        conn: &mut Conn,
+        operation: &Operation,
+        product: Product,
+        task: &Task,
+        reply: &RawReply,
+    ) -> Result<Result<(), Error>, StoreError> {
+        let (plan, revision, now) = match task {
+            Task::CreatePrice { plan, revision, .. } => {
+                let made: stripe::Price = reply.read().map_err(Error::from)?;
+                (plan, *revision, price_at_stripe(operation, made.id, true))
             }
             Task::AdoptPrice {
                 plan,
@@ -283,26 +327,36 @@ impl App {
                 ..
             } => {
                 let mut list: List<stripe::Price> = reply.read().map_err(Error::from)?;
-                let stored = catalog::revision(
-                    conn,
-                    &operation.portal,
-                    &product.id,
-                    &plan_slug(plan)?,
-                    *revision,
-                )
-                .await?;
+                let (portal, slug) = (&operation.portal, plan_slug(plan)?);
+                let stored = catalog::revision(conn, portal, &product.id, &slug, *revision).await?;
                 let ours = |price: &stripe::Price| {
-                    stored
-                        .as_ref()
-                        .is_some_and(|revision| is_our_price(price, &revision.pricing, id))
+                    let stored = stored.as_ref();
+                    stored.is_some_and(|stored| is_our_price(price, &stored.pricing, id))
                 };
                 let Some(found) = list.data.pop().filter(ours) else {
                     return Ok(Err(not_ours("Price")));
                 };
-                self.store_price(conn, operation, product, (plan, *revision), found)
-                    .await?;
+                let active = found.active != Some(false);
+                (
+                    plan,
+                    *revision,
+                    price_at_stripe(operation, found.id, active),
+                )
             }
-        }
+            Task::UpdatePrice {
+                plan,
+                revision,
+                id,
+                active,
+            } => (
+                plan,
+                *revision,
+                price_at_stripe(operation, id.clone(), *active),
+            ),
+            _ => return Err(corrupt()),
+        };
+        self.store_price(conn, operation, product, (plan, revision), now)
+            .await?;
         Ok(Ok(()))
     }
 
@@ -313,7 +367,7 @@ impl App {
         operation: &Operation,
         product: &Product,
         plan: &str,
-        found: stripe::Product,
+        now: ProductAtStripe,
     ) -> Result<(), StoreError> {
         let plan = plan_slug(plan)?;
         let name = PlanName {
@@ -327,15 +381,10 @@ impl App {
             operation,
             stripe_objects::PRODUCT,
             &local_id,
-            &found.id,
+            &now.link.id,
         )
         .await?;
-        let at_stripe = ProductAtStripe {
-            link: link(operation, found.id),
-            name: found.name.unwrap_or_default(),
-            archived: found.active == Some(false),
-        };
-        plans::set_product(conn, name, &at_stripe).await
+        plans::set_product(conn, name, &now).await
     }
 
     /// Stores the Price that stands for a revision. When it is that of the current one, the plan can
@@ -346,7 +395,7 @@ impl App {
         operation: &Operation,
         product: Product,
         (plan, revision): (&str, i64),
-        found: stripe::Price,
+        now: PriceAtStripe,
     ) -> Result<(), StoreError> {
         let plan = plan_slug(plan)?;
         let name = PlanName {
@@ -354,22 +403,18 @@ impl App {
             product: &product.id,
             plan: &plan,
         };
-        let at_stripe = PriceAtStripe {
-            link: link(operation, found.id),
-            archived: found.active == Some(false),
-        };
         let local_id = format!("{}/{plan}/{revision}", product.id);
-        let id = &at_stripe.link.id;
+        let id = &now.link.id;
         self.know_object(conn, operation, stripe_objects::PRICE, &local_id, id)
             .await?;
-        plans::set_price(conn, name, revision, &at_stripe).await?;
+        plans::set_price(conn, name, revision, &now).await?;
         let shown = product.plans.iter().any(|stored| {
             let known = &stored.known;
             let before = stored.price.as_ref().map(|price| &price.link);
             known.plan.id == plan
                 && !known.withdrawn
                 && known.plan.revision == revision
-                && before != Some(&at_stripe.link)
+                && before != Some(&now.link)
         });
         if !shown {
             return Ok(());
@@ -377,7 +422,7 @@ impl App {
         let details = vec![
             ("plan", plan.to_string()),
             ("revision", revision.to_string()),
-            ("price", at_stripe.link.id),
+            ("price", now.link.id),
         ];
         let changed = self.raise_product(conn, &operation.portal, product).await?;
         let context = operation.context();
@@ -415,6 +460,21 @@ impl App {
             local_id: local_id.to_owned(),
         };
         stripe_objects::insert(conn, portal, &object, self.clock.now()).await
+    }
+}
+
+fn at_stripe(operation: &Operation, id: String, name: &str, active: bool) -> ProductAtStripe {
+    ProductAtStripe {
+        link: link(operation, id),
+        name: name.to_owned(),
+        archived: !active,
+    }
+}
+
+fn price_at_stripe(operation: &Operation, id: String, active: bool) -> PriceAtStripe {
+    PriceAtStripe {
+        link: link(operation, id),
+        archived: !active,
     }
 }
 

@@ -73,10 +73,9 @@ impl App {
         conn: &mut Conn,
         operation: &Operation,
     ) -> Result<Next, StoreError> {
+        use Kind::*;
         match operation.kind {
-            Kind::PublishPlan | Kind::ArchivePlan => {
-                Box::pin(self.start_publishing(conn, operation)).await
-            }
+            PublishPlan | ArchivePlan => Box::pin(self.start_publishing(conn, operation)).await,
             kind => Err(no_procedure(kind.as_str())),
         }
     }
@@ -89,8 +88,9 @@ impl App {
         operation: &Operation,
         reply: &RawReply,
     ) -> Result<Next, StoreError> {
+        use Kind::*;
         match operation.kind {
-            Kind::PublishPlan | Kind::ArchivePlan => {
+            PublishPlan | ArchivePlan => {
                 Box::pin(self.advance_publishing(conn, operation, reply)).await
             }
             kind => Err(no_procedure(kind.as_str())),
@@ -104,8 +104,9 @@ impl App {
         operation: &Operation,
         error: &StripeError,
     ) -> Result<Next, StoreError> {
+        use Kind::*;
         match operation.kind {
-            Kind::PublishPlan | Kind::ArchivePlan => {
+            PublishPlan | ArchivePlan => {
                 Box::pin(self.refused_publishing(conn, operation, error)).await
             }
             _ => Ok(Next::Failed(refusal(error))),
@@ -115,8 +116,9 @@ impl App {
     /// Where the current step's effect is looked for when its answer was lost and its key is of no
     /// use any more. `None` for steps that may be done twice without harm.
     pub(super) fn search(&self, operation: &Operation) -> Result<Option<Search>, Error> {
+        use Kind::*;
         match operation.kind {
-            Kind::PublishPlan | Kind::ArchivePlan => self.publishing_search(operation),
+            PublishPlan | ArchivePlan => self.publishing_search(operation),
             _ => Ok(None),
         }
     }

@@ -5,8 +5,11 @@ pub mod audit_log;
 pub mod credentials;
 pub mod customers;
 pub mod hooks;
+pub mod imports;
 pub mod operations;
 pub mod portals;
+pub mod pricing;
+pub mod products;
 pub mod stripe_module;
 
 use utoipa::openapi::schema::SchemaType;
