@@ -16,6 +16,9 @@ use crate::stripe::{FrozenRequest, RawReply, StripeError};
 pub(in crate::app) enum Next {
     /// Another step, with its request.
     Send(Send),
+    /// The same for an operation that does alike things one after another: behind the step's name
+    /// stands its number within the operation.
+    SendNumbered(Send),
     /// The operation is done.
     Done(Outcome),
     /// The operation came to nothing, and what it had made of local rows is undone.
@@ -33,9 +36,23 @@ pub(in crate::app) struct Send {
     pub(in crate::app) state: Option<String>,
 }
 
-impl Send {
-    /// Makes this the operation's current step.
+impl Next {
+    /// Makes the step, if it is one, the operation's current step.
     pub(super) fn freeze_into(self, operation: &mut Operation, now: Timestamp) {
+        match self {
+            Self::Send(send) => send.freeze_into(operation, now),
+            Self::SendNumbered(send) => {
+                send.freeze_into(operation, now);
+                let number = operation.steps_done + 1;
+                operation.step = format!("{}.{number}", operation.step);
+            }
+            Self::Done(_) | Self::Failed(_) => {}
+        }
+    }
+}
+
+impl Send {
+    fn freeze_into(self, operation: &mut Operation, now: Timestamp) {
         self.step.clone_into(&mut operation.step);
         operation.request = self.request.to_text();
         if let Some(state) = self.state {
@@ -72,6 +89,7 @@ impl App {
             CancelSubscription | ChangeSubscription => {
                 Box::pin(self.start_ending(conn, operation)).await
             }
+            PublishPlan | ArchivePlan => Box::pin(self.start_publishing(conn, operation)).await,
             kind => Err(no_procedure(kind.as_str())),
         };
         decided(next)
@@ -98,6 +116,9 @@ impl App {
             CancelSubscription | ChangeSubscription => {
                 Box::pin(self.advance_ending(conn, operation, reply)).await
             }
+            PublishPlan | ArchivePlan => {
+                Box::pin(self.advance_publishing(conn, operation, reply)).await
+            }
             kind => Err(no_procedure(kind.as_str())),
         }
     }
@@ -119,16 +140,15 @@ impl App {
             CancelSubscription | ChangeSubscription => {
                 Box::pin(self.refused_ending(conn, operation, error)).await
             }
+            PublishPlan | ArchivePlan => {
+                Box::pin(self.refused_publishing(conn, operation, error)).await
+            }
             _ => Ok(Next::Failed(refusal(error))),
         }
     }
 
     /// Where the current step's effect is looked for when its answer was lost and its key is of no
     /// use any more. `None` for steps that may be done twice without harm.
-    #[expect(
-        clippy::unused_self,
-        reason = "kinds may need what the product is made of"
-    )]
     pub(super) fn search(&self, operation: &Operation) -> Result<Option<Search>, Error> {
         if operation.step == CREATE_CUSTOMER {
             return Ok(Some(customer_search(operation)));
@@ -136,6 +156,7 @@ impl App {
         Ok(match operation.kind {
             Kind::CreateSetupIntent | Kind::CreateCheckoutSession => hosted_search(operation),
             Kind::CreateSubscription => order_search(operation)?,
+            Kind::PublishPlan | Kind::ArchivePlan => self.publishing_search(operation)?,
             _ => None,
         })
     }
