@@ -5,4 +5,4 @@ mod canaries;
 mod process;
 mod rotation;
 mod sealed;
-mod search;
+pub(crate) mod search;
