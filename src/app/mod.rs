@@ -23,6 +23,7 @@ pub mod budget;
 pub mod catalog;
 pub mod credentials;
 pub mod customers;
+pub mod hosted;
 pub mod idempotency;
 pub mod key_rotation;
 pub mod modules;

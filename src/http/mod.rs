@@ -13,6 +13,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 pub mod auth;
 mod body;
+mod document;
 pub mod etag;
 pub mod extract;
 pub mod idempotency;
@@ -53,7 +54,10 @@ pub struct State {
 
 /// Mounts every route, and with that describes it.
 pub fn routes(config: &mut ServiceConfig<'_>) {
-    use v1::{audit_log, credentials, hooks, operations, portals, stripe_module};
+    use v1::{
+        audit_log, credentials, customers, hooks, hosted, imports, operations, payment_methods,
+        portals, products, stripe_module,
+    };
     config
         .service(portals::list)
         .service(portals::put)
@@ -67,6 +71,24 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(credentials::get)
         .service(credentials::verify)
         .service(credentials::delete)
+        .service(customers::create)
+        .service(customers::list)
+        .service(customers::get)
+        .service(customers::patch)
+        .service(customers::delete)
+        .service(hosted::create_setup_intent)
+        .service(hosted::create_checkout_session)
+        .service(hosted::create_portal_session)
+        .service(payment_methods::create)
+        .service(payment_methods::list)
+        .service(payment_methods::get)
+        .service(payment_methods::delete)
+        .service(products::list)
+        .service(imports::import)
+        .service(products::put)
+        .service(products::get)
+        .service(products::delete)
+        .service(products::get_plan)
         .service(operations::list)
         .service(operations::get)
         .service(operations::retry)

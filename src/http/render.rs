@@ -7,7 +7,11 @@ use serde::Serialize;
 
 use super::problem;
 use super::v1::customers::CustomerBody;
+use super::v1::hosted::{HostedPageBody, SetupIntentBody};
+use super::v1::payment_methods::tagged;
+use super::v1::imports::ImportBody;
 use super::v1::operations::OperationBody;
+use super::v1::products::ProductBody;
 use crate::app::Context;
 use crate::app::answer::{Answer, Outcome, Render, Rendered};
 use crate::domain::error::Error;
@@ -34,6 +38,36 @@ impl Render for Views {
                     location,
                 )
                 .with("etag", format!("\"{tag}\""))
+            }
+            Outcome::PaymentMethod { view, created } => {
+                let method = &view.method;
+                let location = format!(
+                    "/v1/portals/{}/customers/{}/payment-methods/{}",
+                    method.portal, method.customer_id, method.id
+                );
+                let (tag, body) = tagged((**view).clone());
+                made(*created, &body, location).with("etag", format!("\"{tag}\""))
+            }
+            Outcome::SetupIntent(view) => json(201, &SetupIntentBody::from((**view).clone())),
+            Outcome::HostedPage(page) => json(201, &HostedPageBody::from((**page).clone())),
+            Outcome::Product {
+                portal,
+                product,
+                created,
+            } => {
+                let location = format!("/v1/portals/{portal}/products/{}", product.id);
+                made(*created, &ProductBody::from(&**product), location)
+                    .with("etag", format!("\"{}\"", product.tag()))
+            }
+            Outcome::Imported {
+                portal,
+                imported,
+                created,
+            } => {
+                let id = imported.product.as_ref().map(|product| &product.id);
+                let id = id.map(ToString::to_string).unwrap_or_default();
+                let location = format!("/v1/portals/{portal}/products/{id}");
+                made(*created, &ImportBody::from(&**imported), location)
             }
             Outcome::Accepted(operation) => {
                 let location = format!(

@@ -4,10 +4,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Leftovers;
 use super::document::Report;
 use super::requests::{self, is_our_price, is_our_product, with_key};
 use super::tasks::{Task, tasks};
-use super::Leftovers;
 use crate::app::App;
 use crate::app::answer::Outcome;
 use crate::app::operations::{Next, Search, Send};
@@ -38,10 +38,10 @@ pub(super) struct State {
     pub(super) report: Option<Report>,
     /// What it is doing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    task: Option<Task>,
+    pub(super) task: Option<Task>,
     /// Stripe's ids of what it could not take out of use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    left: Vec<String>,
+    pub(super) left: Vec<String>,
 }
 
 impl State {
@@ -260,20 +260,48 @@ impl App {
         reply: &RawReply,
     ) -> Result<Result<(), Error>, StoreError> {
         match task {
-            Task::CreateProduct { plan, .. }
-            | Task::AdoptProduct { plan }
-            | Task::UpdateProduct { plan, .. } => {
-                let found: stripe::Product = reply.read().map_err(Error::from)?;
-                let adopted = matches!(task, Task::AdoptProduct { .. });
-                if adopted && !is_our_product(&found, operation, &product, plan) {
-                    return Ok(Err(not_ours("Product")));
-                }
-                self.store_product(conn, operation, &product, plan, found)
+            Task::CreateProduct { plan, name } => {
+                let made: stripe::Product = reply.read().map_err(Error::from)?;
+                let now = at_stripe(operation, made.id, name, true);
+                self.store_product(conn, operation, &product, plan, now)
                     .await?;
             }
-            Task::CreatePrice { plan, revision, .. } | Task::UpdatePrice { plan, revision, .. } => {
-                let found: stripe::Price = reply.read().map_err(Error::from)?;
-                self.store_price(conn, operation, product, (plan, *revision), found)
+            Task::AdoptProduct { plan } => {
+                let found: stripe::Product = reply.read().map_err(Error::from)?;
+                if !is_our_product(&found, operation, &product, plan) {
+                    return Ok(Err(not_ours("Product")));
+                }
+                let name = found.name.unwrap_or_default();
+                let now = at_stripe(operation, found.id, &name, found.active != Some(false));
+                self.store_product(conn, operation, &product, plan, now)
+                    .await?;
+            }
+            // What was asked for holds, whatever words Stripe has for it: else it would be asked for
+            // again and again.
+            Task::UpdateProduct {
+                plan,
+                id,
+                name,
+                active,
+            } => {
+                let now = at_stripe(operation, id.clone(), name, *active);
+                self.store_product(conn, operation, &product, plan, now)
+                    .await?;
+            }
+            Task::CreatePrice { plan, revision, .. } => {
+                let made: stripe::Price = reply.read().map_err(Error::from)?;
+                let now = price_at_stripe(operation, made.id, true);
+                self.store_price(conn, operation, product, (plan, *revision), now)
+                    .await?;
+            }
+            Task::UpdatePrice {
+                plan,
+                revision,
+                id,
+                active,
+            } => {
+                let now = price_at_stripe(operation, id.clone(), *active);
+                self.store_price(conn, operation, product, (plan, *revision), now)
                     .await?;
             }
             Task::AdoptPrice {
@@ -299,7 +327,9 @@ impl App {
                 let Some(found) = list.data.pop().filter(ours) else {
                     return Ok(Err(not_ours("Price")));
                 };
-                self.store_price(conn, operation, product, (plan, *revision), found)
+                let active = found.active != Some(false);
+                let now = price_at_stripe(operation, found.id, active);
+                self.store_price(conn, operation, product, (plan, *revision), now)
                     .await?;
             }
         }
@@ -313,7 +343,7 @@ impl App {
         operation: &Operation,
         product: &Product,
         plan: &str,
-        found: stripe::Product,
+        now: ProductAtStripe,
     ) -> Result<(), StoreError> {
         let plan = plan_slug(plan)?;
         let name = PlanName {
@@ -327,15 +357,10 @@ impl App {
             operation,
             stripe_objects::PRODUCT,
             &local_id,
-            &found.id,
+            &now.link.id,
         )
         .await?;
-        let at_stripe = ProductAtStripe {
-            link: link(operation, found.id),
-            name: found.name.unwrap_or_default(),
-            archived: found.active == Some(false),
-        };
-        plans::set_product(conn, name, &at_stripe).await
+        plans::set_product(conn, name, &now).await
     }
 
     /// Stores the Price that stands for a revision. When it is that of the current one, the plan can
@@ -346,7 +371,7 @@ impl App {
         operation: &Operation,
         product: Product,
         (plan, revision): (&str, i64),
-        found: stripe::Price,
+        now: PriceAtStripe,
     ) -> Result<(), StoreError> {
         let plan = plan_slug(plan)?;
         let name = PlanName {
@@ -354,22 +379,18 @@ impl App {
             product: &product.id,
             plan: &plan,
         };
-        let at_stripe = PriceAtStripe {
-            link: link(operation, found.id),
-            archived: found.active == Some(false),
-        };
         let local_id = format!("{}/{plan}/{revision}", product.id);
-        let id = &at_stripe.link.id;
+        let id = &now.link.id;
         self.know_object(conn, operation, stripe_objects::PRICE, &local_id, id)
             .await?;
-        plans::set_price(conn, name, revision, &at_stripe).await?;
+        plans::set_price(conn, name, revision, &now).await?;
         let shown = product.plans.iter().any(|stored| {
             let known = &stored.known;
             let before = stored.price.as_ref().map(|price| &price.link);
             known.plan.id == plan
                 && !known.withdrawn
                 && known.plan.revision == revision
-                && before != Some(&at_stripe.link)
+                && before != Some(&now.link)
         });
         if !shown {
             return Ok(());
@@ -377,7 +398,7 @@ impl App {
         let details = vec![
             ("plan", plan.to_string()),
             ("revision", revision.to_string()),
-            ("price", at_stripe.link.id),
+            ("price", now.link.id),
         ];
         let changed = self.raise_product(conn, &operation.portal, product).await?;
         let context = operation.context();
@@ -403,7 +424,7 @@ impl App {
     ) -> Result<(), StoreError> {
         let (portal, account) = (&operation.portal, &operation.stripe_account);
         let known =
-            stripe_objects::find(conn, portal, kind, local_id, account, operation.mode).await?;
+            stripe_objects::stripe_id_of(conn, portal, kind, local_id, account, operation.mode).await?;
         if known.is_some() {
             return Ok(());
         }
@@ -415,6 +436,21 @@ impl App {
             local_id: local_id.to_owned(),
         };
         stripe_objects::insert(conn, portal, &object, self.clock.now()).await
+    }
+}
+
+fn at_stripe(operation: &Operation, id: String, name: &str, active: bool) -> ProductAtStripe {
+    ProductAtStripe {
+        link: link(operation, id),
+        name: name.to_owned(),
+        archived: !active,
+    }
+}
+
+fn price_at_stripe(operation: &Operation, id: String, active: bool) -> PriceAtStripe {
+    PriceAtStripe {
+        link: link(operation, id),
+        archived: !active,
     }
 }
 

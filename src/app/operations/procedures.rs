@@ -2,9 +2,11 @@
 
 use crate::app::App;
 use crate::app::answer::Outcome;
+use crate::app::customers::{CREATE_CUSTOMER, customer_search};
+use crate::app::hosted::hosted_search;
 use crate::app::stripe_errors::refusal;
 use crate::clock::Timestamp;
-use crate::domain::error::Error;
+use crate::domain::error::{Code, Error};
 use crate::domain::operation::{Kind, Operation};
 use crate::store::{Conn, StoreError};
 use crate::stripe::{FrozenRequest, RawReply, StripeError};
@@ -73,12 +75,21 @@ impl App {
         conn: &mut Conn,
         operation: &Operation,
     ) -> Result<Next, StoreError> {
-        match operation.kind {
-            Kind::PublishPlan | Kind::ArchivePlan => {
+        use Kind::*;
+        let next = match operation.kind {
+            PublishPlan | ArchivePlan => {
                 Box::pin(self.start_publishing(conn, operation)).await
             }
+            UpdateCustomer => Box::pin(self.start_customer_change(conn, operation)).await,
+            DeleteCustomer => Box::pin(self.start_customer_removal(conn, operation)).await,
+            CreateSetupIntent | CreateCheckoutSession | CreatePortalSession => {
+                Box::pin(self.start_hosted(conn, operation)).await
+            }
+            SavePaymentMethod => Box::pin(self.start_saving(conn, operation)).await,
+            DetachPaymentMethod => Box::pin(self.start_detaching(conn, operation)).await,
             kind => Err(no_procedure(kind.as_str())),
-        }
+        };
+        decided(next)
     }
 
     /// What follows from Stripe's answer to the current step; changes local rows in the transaction
@@ -89,10 +100,18 @@ impl App {
         operation: &Operation,
         reply: &RawReply,
     ) -> Result<Next, StoreError> {
+        use Kind::*;
         match operation.kind {
-            Kind::PublishPlan | Kind::ArchivePlan => {
+            PublishPlan | ArchivePlan => {
                 Box::pin(self.advance_publishing(conn, operation, reply)).await
             }
+            UpdateCustomer => Box::pin(self.advance_customer_change(conn, operation, reply)).await,
+            DeleteCustomer => Box::pin(self.finish_customer_removal(conn, operation)).await,
+            CreateSetupIntent | CreateCheckoutSession | CreatePortalSession => {
+                Box::pin(self.advance_hosted(conn, operation, reply)).await
+            }
+            SavePaymentMethod => Box::pin(self.advance_saving(conn, operation, reply)).await,
+            DetachPaymentMethod => Box::pin(self.advance_detaching(conn, operation, reply)).await,
             kind => Err(no_procedure(kind.as_str())),
         }
     }
@@ -104,10 +123,15 @@ impl App {
         operation: &Operation,
         error: &StripeError,
     ) -> Result<Next, StoreError> {
+        use Kind::*;
         match operation.kind {
-            Kind::PublishPlan | Kind::ArchivePlan => {
+            PublishPlan | ArchivePlan => {
                 Box::pin(self.refused_publishing(conn, operation, error)).await
             }
+            UpdateCustomer => Box::pin(self.refused_customer_change(conn, operation, error)).await,
+            DeleteCustomer => Box::pin(self.refused_customer_removal(conn, operation, error)).await,
+            SavePaymentMethod => Box::pin(self.refused_saving(conn, operation, error)).await,
+            DetachPaymentMethod => Box::pin(self.refused_detaching(conn, operation, error)).await,
             _ => Ok(Next::Failed(refusal(error))),
         }
     }
@@ -115,10 +139,30 @@ impl App {
     /// Where the current step's effect is looked for when its answer was lost and its key is of no
     /// use any more. `None` for steps that may be done twice without harm.
     pub(super) fn search(&self, operation: &Operation) -> Result<Option<Search>, Error> {
+        if operation.step == CREATE_CUSTOMER {
+            return Ok(Some(customer_search(operation)));
+        }
         match operation.kind {
             Kind::PublishPlan | Kind::ArchivePlan => self.publishing_search(operation),
+            Kind::CreateSetupIntent | Kind::CreateCheckoutSession => Ok(hosted_search(operation)),
             _ => Ok(None),
         }
+    }
+}
+
+/// A rule that says no when an operation has its turn ends it. What only time or another attempt
+/// mends does not.
+fn decided(next: Result<Next, StoreError>) -> Result<Next, StoreError> {
+    match next {
+        Err(StoreError::Rule(error))
+            if !matches!(
+                error.code(),
+                Code::ConcurrentChange | Code::Unavailable | Code::Internal
+            ) =>
+        {
+            Ok(Next::Failed(error))
+        }
+        other => other,
     }
 }
 

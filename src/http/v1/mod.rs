@@ -5,8 +5,13 @@ pub mod audit_log;
 pub mod credentials;
 pub mod customers;
 pub mod hooks;
+pub mod hosted;
+pub mod imports;
 pub mod operations;
+pub mod payment_methods;
 pub mod portals;
+pub mod pricing;
+pub mod products;
 pub mod stripe_module;
 
 use utoipa::openapi::schema::SchemaType;
