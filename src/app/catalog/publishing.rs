@@ -260,21 +260,37 @@ impl App {
         reply: &RawReply,
     ) -> Result<Result<(), Error>, StoreError> {
         match task {
+            Task::CreateProduct { .. } | Task::AdoptProduct { .. } | Task::UpdateProduct { .. } => {
+                self.settle_product(conn, operation, &product, task, reply)
+                    .await
+            }
+            Task::CreatePrice { .. } | Task::AdoptPrice { .. } | Task::UpdatePrice { .. } => {
+                self.settle_price(conn, operation, product, task, reply)
+                    .await
+            }
+        }
+    }
+
+    async fn settle_product(
+        &self,
+        conn: &mut Conn,
+        operation: &Operation,
+        product: &Product,
+        task: &Task,
+        reply: &RawReply,
+    ) -> Result<Result<(), Error>, StoreError> {
+        let (plan, now) = match task {
             Task::CreateProduct { plan, name } => {
                 let made: stripe::Product = reply.read().map_err(Error::from)?;
-                let now = at_stripe(operation, made.id, name, true);
-                self.store_product(conn, operation, &product, plan, now)
-                    .await?;
+                (plan, at_stripe(operation, made.id, name, true))
             }
             Task::AdoptProduct { plan } => {
                 let found: stripe::Product = reply.read().map_err(Error::from)?;
-                if !is_our_product(&found, operation, &product, plan) {
+                if !is_our_product(&found, operation, product, plan) {
                     return Ok(Err(not_ours("Product")));
                 }
-                let name = found.name.unwrap_or_default();
-                let now = at_stripe(operation, found.id, &name, found.active != Some(false));
-                self.store_product(conn, operation, &product, plan, now)
-                    .await?;
+                let (name, active) = (found.name.unwrap_or_default(), found.active != Some(false));
+                (plan, at_stripe(operation, found.id, &name, active))
             }
             // What was asked for holds, whatever words Stripe has for it: else it would be asked for
             // again and again.
@@ -283,26 +299,26 @@ impl App {
                 id,
                 name,
                 active,
-            } => {
-                let now = at_stripe(operation, id.clone(), name, *active);
-                self.store_product(conn, operation, &product, plan, now)
-                    .await?;
-            }
+            } => (plan, at_stripe(operation, id.clone(), name, *active)),
+            _ => return Err(corrupt()),
+        };
+        self.store_product(conn, operation, product, plan, now)
+            .await?;
+        Ok(Ok(()))
+    }
+
+    async fn settle_price(
+        &self,
+        conn: &mut Conn,
+        operation: &Operation,
+        product: Product,
+        task: &Task,
+        reply: &RawReply,
+    ) -> Result<Result<(), Error>, StoreError> {
+        let (plan, revision, now) = match task {
             Task::CreatePrice { plan, revision, .. } => {
                 let made: stripe::Price = reply.read().map_err(Error::from)?;
-                let now = price_at_stripe(operation, made.id, true);
-                self.store_price(conn, operation, product, (plan, *revision), now)
-                    .await?;
-            }
-            Task::UpdatePrice {
-                plan,
-                revision,
-                id,
-                active,
-            } => {
-                let now = price_at_stripe(operation, id.clone(), *active);
-                self.store_price(conn, operation, product, (plan, *revision), now)
-                    .await?;
+                (plan, *revision, price_at_stripe(operation, made.id, true))
             }
             Task::AdoptPrice {
                 plan,
@@ -311,28 +327,36 @@ impl App {
                 ..
             } => {
                 let mut list: List<stripe::Price> = reply.read().map_err(Error::from)?;
-                let stored = catalog::revision(
-                    conn,
-                    &operation.portal,
-                    &product.id,
-                    &plan_slug(plan)?,
-                    *revision,
-                )
-                .await?;
+                let (portal, slug) = (&operation.portal, plan_slug(plan)?);
+                let stored = catalog::revision(conn, portal, &product.id, &slug, *revision).await?;
                 let ours = |price: &stripe::Price| {
-                    stored
-                        .as_ref()
-                        .is_some_and(|revision| is_our_price(price, &revision.pricing, id))
+                    let stored = stored.as_ref();
+                    stored.is_some_and(|stored| is_our_price(price, &stored.pricing, id))
                 };
                 let Some(found) = list.data.pop().filter(ours) else {
                     return Ok(Err(not_ours("Price")));
                 };
                 let active = found.active != Some(false);
-                let now = price_at_stripe(operation, found.id, active);
-                self.store_price(conn, operation, product, (plan, *revision), now)
-                    .await?;
+                (
+                    plan,
+                    *revision,
+                    price_at_stripe(operation, found.id, active),
+                )
             }
-        }
+            Task::UpdatePrice {
+                plan,
+                revision,
+                id,
+                active,
+            } => (
+                plan,
+                *revision,
+                price_at_stripe(operation, id.clone(), *active),
+            ),
+            _ => return Err(corrupt()),
+        };
+        self.store_price(conn, operation, product, (plan, revision), now)
+            .await?;
         Ok(Ok(()))
     }
 

@@ -226,7 +226,6 @@ impl From<Trial> for TrialBody {
 #[derive(Deserialize, ToSchema)]
 #[serde(tag = "model", rename_all = "snake_case")]
 #[schema(as = PricingPut)]
-#[expect(dead_code, reason = "describes what `PricingInput` reads")]
 pub enum PricingPut {
     /// Nothing; Stripe is never asked.
     Free(FreePricingPut),
