@@ -56,7 +56,7 @@ pub struct State {
 pub fn routes(config: &mut ServiceConfig<'_>) {
     use v1::{
         audit_log, credentials, customers, hooks, hosted, imports, operations, payment_methods,
-        portals, products, stripe_module,
+        portals, products, stripe_module, subscriptions,
     };
     config
         .service(portals::list)
@@ -89,6 +89,14 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(products::get)
         .service(products::delete)
         .service(products::get_plan)
+        .service(subscriptions::create)
+        .service(subscriptions::list)
+        .service(subscriptions::get)
+        .service(subscriptions::patch)
+        .service(subscriptions::approve)
+        .service(subscriptions::reject)
+        .service(subscriptions::cancel)
+        .service(subscriptions::undo_cancel)
         .service(operations::list)
         .service(operations::get)
         .service(operations::retry)

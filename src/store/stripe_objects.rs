@@ -146,7 +146,7 @@ pub async fn count(conn: &mut Conn, portal: &Slug, kind: &str) -> Result<i64, St
 ///
 /// # Errors
 /// What the database answers.
-pub async fn stripe_id_of(
+pub async fn id_of(
     conn: &mut Conn,
     portal: &Slug,
     kind: &str,

@@ -13,6 +13,7 @@ pub mod portals;
 pub mod pricing;
 pub mod products;
 pub mod stripe_module;
+pub mod subscriptions;
 
 use utoipa::openapi::schema::SchemaType;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
