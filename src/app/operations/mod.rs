@@ -67,6 +67,21 @@ pub(super) struct NewOperation {
     pub(super) state: String,
 }
 
+/// Names a place where the work can be cut off; the tests cut it off there. `storing` is in the
+/// transaction that stores the operation and `settling` in the one that stores what came of a step,
+/// both before their end; `stored` and `settled` are behind it, `sending` and `answered` around the
+/// call.
+fn point(place: &'static str, operation: &Operation) {
+    tracing::trace!(
+        target: "portal_billing::operation",
+        place,
+        lane = operation.lane,
+        step = operation.step,
+        kind = operation.kind.as_str(),
+        operation = operation.id,
+    );
+}
+
 impl Operation {
     /// Under which request and by whom it was begun, for what it writes later.
     pub(super) fn context(&self) -> Context {
@@ -151,6 +166,7 @@ impl App {
             send.freeze_into(&mut operation, now);
         }
         operations::insert(conn, &operation).await?;
+        point("storing", &operation);
         Ok(operation)
     }
 
