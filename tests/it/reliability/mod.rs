@@ -6,9 +6,12 @@
 //! `PORTAL_BILLING_TEST_FULL=1` runs the large numbers, as `make test-full` does.
 
 mod cuts;
+mod invariants;
+mod matrix;
 mod proxy;
 mod score;
 mod statements;
+mod world;
 
 /// The tests' own settings; they are not the service's.
 #[expect(
@@ -57,9 +60,5 @@ impl Dice {
     /// Less than `bound`.
     fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.roll() % u64::try_from(bound).unwrap()).unwrap()
-    }
-
-    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len())]
     }
 }

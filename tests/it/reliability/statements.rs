@@ -44,7 +44,7 @@ fn routes() -> Vec<Route> {
     };
     let module = "/modules/stripe";
     let credentials = "/modules/stripe/credentials";
-    let keys = json!({"secret_key": "sk_test_{name}", "publishable_key": "pk_test_{name}"});
+    let keys = json!({"secret_key": "sk_test_{name}Statements", "publishable_key": "pk_test_{name}Statements"});
     vec![
         route(
             "portal_put",
@@ -160,7 +160,10 @@ impl World {
 
     async fn prepare(&self, name: &str, stage: Stage) {
         let account = format!("acct_{}", name.replace('-', ""));
-        for key in [format!("sk_test_{name}"), format!("pk_test_{name}")] {
+        for key in [
+            format!("sk_test_{name}Statements"),
+            format!("pk_test_{name}Statements"),
+        ] {
             self.service.accept_key(&key, &account, &[]).await;
         }
         for route in routes() {
