@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp as Instant;
+use jiff::tz::TimeZone;
 
 /// A point in time, in milliseconds since the Unix epoch (UTC), as it is stored and compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,6 +47,13 @@ impl Timestamp {
     pub fn to_rfc3339(self) -> String {
         let instant = Instant::from_millisecond(self.0).unwrap_or(Instant::UNIX_EPOCH);
         format!("{instant:.3}")
+    }
+
+    /// The year and the month (1 to 12) it lies in, in UTC.
+    pub fn year_and_month(self) -> (i32, i32) {
+        let instant = Instant::from_millisecond(self.0).unwrap_or(Instant::UNIX_EPOCH);
+        let date = TimeZone::UTC.to_datetime(instant);
+        (date.year().into(), date.month().into())
     }
 
     /// Reads RFC 3339 with any offset; finer than milliseconds is cut off.

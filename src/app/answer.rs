@@ -2,6 +2,7 @@
 //! and repeated byte for byte.
 
 use super::Context;
+use crate::domain::customer::Customer;
 use crate::domain::error::Error;
 use crate::domain::operation::Operation;
 
@@ -29,6 +30,13 @@ impl Rendered {
 pub enum Outcome {
     /// A durable operation that goes on by itself (202).
     Accepted(Operation),
+    /// A customer, made now (201) or there already (200).
+    Customer {
+        /// As it is now.
+        customer: Box<Customer>,
+        /// Whether it was made now.
+        created: bool,
+    },
     /// Done, and there is nothing to show (204).
     Nothing,
 }

@@ -1,15 +1,20 @@
 //! Pure rules: no I/O, no serde, no SQL.
 
+pub mod access;
 pub mod audit;
 pub mod card_guard;
 pub mod credentials;
+pub mod customer;
 pub mod error;
 pub mod operation;
+pub mod payment_method;
 pub mod portal;
 pub mod precondition;
 pub mod readiness;
 pub mod secret_guard;
 pub mod slug;
 pub mod stripe_key;
+pub mod stripe_link;
 pub mod stripe_module;
+pub mod subscription;
 pub mod text;

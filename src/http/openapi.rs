@@ -21,6 +21,8 @@ use super::auth::Scope;
 use super::problem::{ProblemBody, ProblemField, ProblemStripe};
 use super::routes;
 
+mod unions;
+
 const PROBLEM_JSON: &str = "application/problem+json";
 const BEARER: &str = "bearer";
 
@@ -32,6 +34,9 @@ pub fn document() -> OpenApi {
         .configure(routes)
         .split_for_parts();
     add_problem_schemas(&mut document);
+    if let Some(components) = &mut document.components {
+        unions::say_by_discriminator(components);
+    }
     for (path, item) in &mut document.paths.paths {
         for operation in operations(item) {
             complete(path, operation);

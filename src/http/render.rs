@@ -6,6 +6,7 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use serde::Serialize;
 
 use super::problem;
+use super::v1::customers::CustomerBody;
 use super::v1::operations::OperationBody;
 use crate::app::Context;
 use crate::app::answer::{Answer, Outcome, Render, Rendered};
@@ -22,6 +23,18 @@ impl Render for Views {
                 headers: Vec::new(),
                 body: String::new(),
             },
+            Outcome::Customer { customer, created } => {
+                let (tag, location) = (
+                    customer.tag(),
+                    format!("/v1/portals/{}/customers/{}", customer.portal, customer.id),
+                );
+                made(
+                    *created,
+                    &CustomerBody::from((**customer).clone()),
+                    location,
+                )
+                .with("etag", format!("\"{tag}\""))
+            }
             Outcome::Accepted(operation) => {
                 let location = format!(
                     "/v1/portals/{}/operations/{}",
@@ -47,6 +60,15 @@ impl Rendered {
     fn with(mut self, name: &str, value: String) -> Self {
         self.headers.push((name.to_owned(), value));
         self
+    }
+}
+
+/// 201 with the place of what was made, or 200.
+fn made<T: Serialize>(created: bool, body: &T, location: String) -> Rendered {
+    if created {
+        json(201, body).with("location", location)
+    } else {
+        json(200, body)
     }
 }
 

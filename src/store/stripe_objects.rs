@@ -10,6 +10,10 @@ use crate::clock::Timestamp;
 use crate::domain::slug::Slug;
 use crate::domain::stripe_key::Mode;
 
+/// Stripe's name for customers.
+pub const CUSTOMER: &str = "customer";
+/// Stripe's name for payment methods.
+pub const PAYMENT_METHOD: &str = "payment_method";
 /// Stripe's name for subscriptions.
 pub const SUBSCRIPTION: &str = "subscription";
 

@@ -96,7 +96,8 @@ impl Answer {
     }
 
     pub(crate) fn code(&self) -> String {
-        self.json()["code"].as_str().unwrap_or_default().to_owned()
+        let body: Value = serde_json::from_str(&self.text).unwrap_or_default();
+        body["code"].as_str().unwrap_or_default().to_owned()
     }
 
     /// The body, if the status is this one.
