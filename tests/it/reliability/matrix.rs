@@ -84,7 +84,7 @@ fn cases(seed: u64, wanted: usize) -> Vec<Case> {
         };
         let cuts = vec![cut(), cut()];
         let fault = (
-            *dice.pick(&FAULTS),
+            FAULTS[dice.below(FAULTS.len())],
             1 + u32::try_from(dice.below(3)).unwrap(),
         );
         all.push((WORKS[dice.below(WORKS.len())], cuts, Some(fault)));
