@@ -5,12 +5,15 @@
 //! `PORTAL_BILLING_TEST_SEED` and `PORTAL_BILLING_TEST_CASE` it runs alone.
 //! `PORTAL_BILLING_TEST_FULL=1` runs the large numbers, as `make test-full` does.
 
+mod aged;
 mod cuts;
 mod invariants;
+mod kills;
 mod matrix;
 mod proxy;
 mod score;
 mod statements;
+mod storm;
 mod world;
 
 /// The tests' own settings; they are not the service's.

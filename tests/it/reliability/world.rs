@@ -192,6 +192,11 @@ impl World {
         Err(format!("I12: still running: {running:?}"))
     }
 
+    /// Whether nothing of the portal is running.
+    pub(super) async fn is_at_rest(&self, portal: &Portal) -> bool {
+        self.running(std::slice::from_ref(portal)).await.is_empty()
+    }
+
     async fn running(&self, portals: &[Portal]) -> Vec<Value> {
         let mut running = Vec::new();
         for portal in portals {

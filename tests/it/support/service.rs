@@ -176,7 +176,8 @@ impl Service {
             _directory: directory,
             replica: None,
         };
-        service.operator = service.token(&[("portal", "*"), ("scope", "all")]);
+        service.operator =
+            service.token(&[("portal", "*"), ("scope", "all"), ("lifetime", "366d")]);
         service.run().await;
         service
     }
@@ -202,6 +203,14 @@ impl Service {
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
         );
         Replica::start(load(flags), self.clock.clone()).await
+    }
+
+    /// Its settings as the command line takes them.
+    pub(crate) fn settings(&self) -> Vec<String> {
+        let flags = self.flags.iter();
+        flags
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect()
     }
 
     /// A development token; `scope`, `portal`, `org`, `subject` and `lifetime` may be set.
