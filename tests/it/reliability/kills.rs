@@ -75,8 +75,7 @@ impl Load<'_> {
 }
 
 fn start(world: &World) -> Process {
-    let mut settings = world.service.settings();
-    settings.push("log.level=warn,portal_billing=info".to_owned());
+    let settings = world.service.settings();
     Process::start(&BTreeMap::new(), &settings)
 }
 
@@ -112,8 +111,7 @@ async fn kill_again_and_again(world: &World, addresses: &Addresses, kills: usize
 
 /// While the callers go on.
 async fn start_in_background(world: &World) -> Process {
-    let mut settings = world.service.settings();
-    settings.push("log.level=warn,portal_billing=info".to_owned());
+    let settings = world.service.settings();
     let starting = tokio::task::spawn_blocking(move || Process::start(&BTreeMap::new(), &settings));
     starting.await.unwrap()
 }
