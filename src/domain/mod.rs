@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod card_guard;
 pub mod credentials;
+pub mod delivery;
 pub mod error;
 pub mod operation;
 pub mod portal;
@@ -13,3 +14,4 @@ pub mod slug;
 pub mod stripe_key;
 pub mod stripe_module;
 pub mod text;
+pub mod webhook_endpoint;
