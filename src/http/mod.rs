@@ -53,7 +53,10 @@ pub struct State {
 
 /// Mounts every route, and with that describes it.
 pub fn routes(config: &mut ServiceConfig<'_>) {
-    use v1::{audit_log, credentials, hooks, operations, portals, stripe_module};
+    use v1::{
+        audit_log, credentials, events, hooks, operations, portals, stripe_module,
+        webhook_deliveries, webhook_endpoints,
+    };
     config
         .service(portals::list)
         .service(portals::put)
@@ -70,6 +73,15 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(operations::list)
         .service(operations::get)
         .service(operations::retry)
+        .service(events::list)
+        .service(webhook_endpoints::create)
+        .service(webhook_endpoints::list)
+        .service(webhook_endpoints::get)
+        .service(webhook_endpoints::patch)
+        .service(webhook_endpoints::delete)
+        .service(webhook_endpoints::rotate_secret)
+        .service(webhook_deliveries::replay)
+        .service(webhook_deliveries::list)
         .service(audit_log::list)
         .service(hooks::receive)
         .service(service::healthz)

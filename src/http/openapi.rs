@@ -112,6 +112,8 @@ fn base() -> OpenApi {
             tag("Portals", "Developer portals: the tenants."),
             tag("Stripe module", "A portal's Stripe integration, its credentials and its readiness."),
             tag("Operations", "Durable units of work that reach Stripe."),
+            tag("Events", "What happened, for those who poll."),
+            tag("Webhooks", "Where this service posts what happened."),
             tag("Audit", "Who did what."),
             tag("Hooks", "Where Stripe delivers."),
             tag("Service", "The service itself."),

@@ -436,6 +436,15 @@ pub async fn expire_keys(
     Ok(())
 }
 
+/// Deletes a generation of keys.
+///
+/// # Errors
+/// What the database answers.
+pub async fn delete_keys(conn: &mut Conn, id: &str) -> Result<(), StoreError> {
+    db!(conn, c => diesel::delete(webhook_endpoint_secrets::table.find(id)).execute(c).await)?;
+    Ok(())
+}
+
 /// Deletes keys past their end; tells how many.
 ///
 /// # Errors

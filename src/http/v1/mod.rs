@@ -3,10 +3,13 @@
 
 pub mod audit_log;
 pub mod credentials;
+pub mod events;
 pub mod hooks;
 pub mod operations;
 pub mod portals;
 pub mod stripe_module;
+pub mod webhook_deliveries;
+pub mod webhook_endpoints;
 
 use utoipa::openapi::schema::SchemaType;
 use utoipa::openapi::{Object, ObjectBuilder, Schema, Type};
