@@ -1,6 +1,8 @@
 //! Deliveries to webhook endpoints: taken under a lease, in order for each subject. Whoever takes or
 //! settles deliveries of an endpoint holds its row (`endpoints::lock`).
 
+use std::collections::HashSet;
+
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Text};
@@ -132,13 +134,14 @@ pub struct Lease {
 }
 
 /// Takes up to `limit` deliveries of an endpoint that are due and that nobody works on, each the
-/// oldest of its subject that is pending.
+/// oldest of its subject that is pending; none of `busy`.
 ///
 /// # Errors
 /// What the database answers.
 pub async fn take(
     conn: &mut Conn,
     endpoint: &str,
+    busy: &HashSet<String>,
     lease: &Lease,
     now: Timestamp,
     limit: i64,
@@ -172,6 +175,7 @@ pub async fn take(
                 .is_null()
                 .or(webhook_deliveries::lease_until.le(now_ms)),
         )
+        .filter(webhook_deliveries::id.ne_all(busy))
         .filter(not(exists(blocked)))
         .order((
             webhook_deliveries::next_attempt_at,

@@ -11,6 +11,7 @@ mod card_numbers;
 mod command_line;
 mod cors;
 mod credentials;
+mod events;
 mod house;
 mod outages;
 mod portals;

@@ -2,7 +2,7 @@
 
 mod authorization;
 mod canaries;
-mod process;
+pub(crate) mod process;
 mod rotation;
 mod sealed;
 mod search;

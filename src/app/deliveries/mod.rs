@@ -9,7 +9,7 @@
 
 mod round;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -43,7 +43,8 @@ pub struct DeliverySettings {
 struct Ended {
     delivery: Delivery,
     lease: Lease,
-    outcome: Result<Reply, Reason>,
+    /// `None` when none was made.
+    outcome: Option<Result<Reply, Reason>>,
 }
 
 /// A delivery that was taken, with all it takes to send it.
@@ -58,8 +59,8 @@ pub struct Rounds {
     app: App,
     tell: UnboundedSender<Ended>,
     told: UnboundedReceiver<Ended>,
-    /// Attempts under way and those that have ended and are not stored yet, by endpoint.
-    busy: HashMap<String, usize>,
+    /// Deliveries under way, and those that have ended and are not stored yet, by endpoint.
+    busy: HashMap<String, HashSet<String>>,
     ended: HashMap<String, Vec<Ended>>,
     /// How many rounds there have been; whoever is served first changes with it.
     turn: usize,
@@ -226,31 +227,34 @@ impl Rounds {
 
     async fn serve(&mut self, endpoint: &str) -> Result<(), Error> {
         let ended = self.ended.get(endpoint).map_or(&[][..], Vec::as_slice);
-        let busy = self.busy.get(endpoint).copied().unwrap_or(0);
-        let still_busy = busy.saturating_sub(ended.len());
-        let all_busy: usize = self.busy.values().sum();
+        let mut busy = self.busy.get(endpoint).cloned().unwrap_or_default();
+        for ended in ended {
+            busy.remove(&ended.delivery.id);
+        }
         let settings = &self.app.delivery_settings;
-        let room = settings
-            .at_once
-            .saturating_sub(all_busy.saturating_sub(ended.len()));
-        if ended.is_empty() && (room == 0 || still_busy >= settings.at_once_per_endpoint) {
+        let all: usize = self.busy.values().map(HashSet::len).sum();
+        let room = settings.at_once.saturating_sub(all - ended.len().min(all));
+        if ended.is_empty() && (room == 0 || busy.len() >= settings.at_once_per_endpoint) {
             return Ok(());
         }
-        let round = self.app.delivery_round(endpoint, ended, still_busy, room).await?;
+        let round = self
+            .app
+            .delivery_round(endpoint, ended, &busy, room)
+            .await?;
         self.ended.remove(endpoint);
         let taken = match round.url {
             Some(url) => self.app.parcels(&url, &round.lease, round.taken).await,
             None => Ok(Vec::new()),
         };
-        // What was taken and cannot be sent is taken again when its lease is over.
-        let taken = taken.inspect_err(|_| {
-            self.busy.insert(endpoint.to_owned(), still_busy);
-        })?;
-        match still_busy + taken.len() {
-            0 => drop(self.busy.remove(endpoint)),
-            busy => drop(self.busy.insert(endpoint.to_owned(), busy)),
+        // What was taken and cannot be sent now is taken again when its lease is over.
+        let sent = taken.as_deref().unwrap_or_default();
+        busy.extend(sent.iter().map(|taken| taken.delivery.id.clone()));
+        if busy.is_empty() {
+            self.busy.remove(endpoint);
+        } else {
+            self.busy.insert(endpoint.to_owned(), busy);
         }
-        for taken in taken {
+        for taken in taken? {
             self.send(taken);
         }
         Ok(())
@@ -270,10 +274,10 @@ impl Rounds {
                 .until
                 .plus_millis(-i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX));
             let outcome = match parcel {
-                // Held up for so long that another may have taken it when this attempt ends.
-                Ok(_) if clock.now() > latest => Err(Reason::Timeout),
-                Ok(parcel) => courier.send(parcel).await,
-                Err(reason) => Err(reason),
+                // Held up for so long that another could take it before this attempt ends.
+                Ok(_) if clock.now() > latest => None,
+                Ok(parcel) => Some(courier.send(parcel).await),
+                Err(reason) => Some(Err(reason)),
             };
             // Whoever would store it is gone: another sends it again.
             let _gone = tell.send(Ended {

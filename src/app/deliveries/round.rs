@@ -1,5 +1,7 @@
 //! One endpoint served, in one transaction.
 
+use std::collections::HashSet;
+
 use super::Ended;
 use crate::app::App;
 use crate::clock::Timestamp;
@@ -59,12 +61,13 @@ struct Served {
 }
 
 impl App {
-    /// Stores what has ended, and takes at most `room` deliveries more; `busy` are under way.
+    /// Stores what has ended, and takes at most `room` deliveries more; `busy` are under way here and
+    /// are not taken once more, whatever the clock says of their leases.
     pub(super) async fn delivery_round(
         &self,
         endpoint: &str,
         ended: &[Ended],
-        busy: usize,
+        busy: &HashSet<String>,
         room: usize,
     ) -> Result<Round, Error> {
         let now = self.clock.now();
@@ -95,10 +98,10 @@ impl App {
                     return Ok((nothing, verdicts));
                 }
                 let open = endpoint.disabled.is_none() && served.progress.not_before <= now;
-                let limit = self.delivery_room(&served.endpoint, busy, room);
+                let limit = self.delivery_room(&served.endpoint, busy.len(), room);
                 let taken = if open && limit > 0 {
                     self.fan_out(conn, &mut served, now).await?;
-                    deliveries::take(conn, &endpoint.id, &lease, now, limit).await?
+                    deliveries::take(conn, &endpoint.id, busy, &lease, now, limit).await?
                 } else {
                     Vec::new()
                 };
@@ -149,13 +152,18 @@ impl App {
         ended: &Ended,
         now: Timestamp,
     ) -> Result<Option<Verdict>, StoreError> {
-        let (status, asked) = match ended.outcome {
+        let Some(outcome) = ended.outcome else {
+            // As it was, for whoever comes next.
+            deliveries::settle(conn, &ended.delivery, &ended.lease).await?;
+            return Ok(None);
+        };
+        let (status, asked) = match outcome {
             Ok(reply) => (Some(reply.status), reply.retry_after),
             Err(_) => (None, None),
         };
         let taken = matches!(status, Some(200..=299));
         let attempts = ended.delivery.attempts.saturating_add(1);
-        let reason = match ended.outcome {
+        let reason = match outcome {
             Ok(_) if taken => None,
             Ok(_) => Some(Reason::Status),
             Err(reason) => Some(reason),

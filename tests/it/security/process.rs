@@ -13,14 +13,14 @@ use serde_json::Value;
 const START: Duration = Duration::from_mins(1);
 
 /// A running `portal-billing serve`.
-pub(super) struct Process {
-    pub(super) base_url: String,
+pub(crate) struct Process {
+    pub(crate) base_url: String,
     child: Option<Child>,
     reader: Option<JoinHandle<String>>,
 }
 
 impl Process {
-    pub(super) fn start(environment: &BTreeMap<String, String>, settings: &[String]) -> Self {
+    pub(crate) fn start(environment: &BTreeMap<String, String>, settings: &[String]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_portal-billing"));
         command.arg("serve");
         for setting in settings {
@@ -67,6 +67,16 @@ impl Process {
             "a graceful end is a success"
         );
         self.reader.take().unwrap().join().unwrap()
+    }
+}
+
+impl Process {
+    /// Ends it as nobody should be ended: with no time to put anything in order.
+    pub(crate) fn kill(mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        self.reader.take().unwrap().join().unwrap();
     }
 }
 
