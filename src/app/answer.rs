@@ -4,6 +4,9 @@
 use super::Context;
 use super::catalog::Imported;
 use crate::domain::catalog::Product;
+use super::hosted::{HostedPage, SetupIntentView};
+use super::payment_methods::MethodView;
+use super::subscriptions::SubscriptionView;
 use crate::domain::customer::Customer;
 use crate::domain::error::Error;
 use crate::domain::operation::Operation;
@@ -56,6 +59,24 @@ pub enum Outcome {
         /// The product and the report.
         imported: Box<Imported>,
         /// Whether the product was made now.
+        created: bool,
+    },
+    /// A payment method, saved now (201) or there already (200).
+    PaymentMethod {
+        /// As it is now.
+        view: Box<MethodView>,
+        /// Whether it was saved now.
+        created: bool,
+    },
+    /// A setup intent (201).
+    SetupIntent(Box<SetupIntentView>),
+    /// A page of Stripe's (201).
+    HostedPage(Box<HostedPage>),
+    /// A subscription, made now (201) or there already (200).
+    Subscription {
+        /// As it is now.
+        view: Box<SubscriptionView>,
+        /// Whether it was made now.
         created: bool,
     },
     /// Done, and there is nothing to show (204).

@@ -7,9 +7,12 @@ use serde::Serialize;
 
 use super::problem;
 use super::v1::customers::CustomerBody;
+use super::v1::hosted::{HostedPageBody, SetupIntentBody};
 use super::v1::imports::ImportBody;
 use super::v1::operations::OperationBody;
+use super::v1::payment_methods::tagged;
 use super::v1::products::ProductBody;
+use super::v1::subscriptions;
 use crate::app::Context;
 use crate::app::answer::{Answer, Outcome, Render, Rendered};
 use crate::domain::error::Error;
@@ -37,6 +40,17 @@ impl Render for Views {
                 )
                 .with("etag", format!("\"{tag}\""))
             }
+            Outcome::PaymentMethod { view, created } => {
+                let method = &view.method;
+                let location = format!(
+                    "/v1/portals/{}/customers/{}/payment-methods/{}",
+                    method.portal, method.customer_id, method.id
+                );
+                let (tag, body) = tagged((**view).clone());
+                made(*created, &body, location).with("etag", format!("\"{tag}\""))
+            }
+            Outcome::SetupIntent(view) => json(201, &SetupIntentBody::from((**view).clone())),
+            Outcome::HostedPage(page) => json(201, &HostedPageBody::from((**page).clone())),
             Outcome::Product {
                 portal,
                 product,
@@ -55,6 +69,12 @@ impl Render for Views {
                 let id = id.map(ToString::to_string).unwrap_or_default();
                 let location = format!("/v1/portals/{portal}/products/{id}");
                 made(*created, &ImportBody::from(&**imported), location)
+            }
+            Outcome::Subscription { view, created } => {
+                let (portal, id) = (&view.subscription.portal, &view.subscription.id);
+                let location = format!("/v1/portals/{portal}/subscriptions/{id}");
+                let (tag, body) = subscriptions::tagged((**view).clone());
+                made(*created, &body, location).with("etag", format!("\"{tag}\""))
             }
             Outcome::Accepted(operation) => {
                 let location = format!(

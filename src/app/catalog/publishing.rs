@@ -448,7 +448,7 @@ impl App {
     ) -> Result<(), StoreError> {
         let (portal, account) = (&operation.portal, &operation.stripe_account);
         let known =
-            stripe_objects::find(conn, portal, kind, local_id, account, operation.mode).await?;
+            stripe_objects::id_of(conn, portal, kind, local_id, account, operation.mode).await?;
         if known.is_some() {
             return Ok(());
         }

@@ -2,9 +2,12 @@
 
 use crate::app::App;
 use crate::app::answer::Outcome;
+use crate::app::customers::{CREATE_CUSTOMER, customer_search};
+use crate::app::hosted::hosted_search;
 use crate::app::stripe_errors::refusal;
+use crate::app::subscriptions::order_search;
 use crate::clock::Timestamp;
-use crate::domain::error::Error;
+use crate::domain::error::{Code, Error};
 use crate::domain::operation::{Kind, Operation};
 use crate::store::{Conn, StoreError};
 use crate::stripe::{FrozenRequest, RawReply, StripeError};
@@ -74,10 +77,24 @@ impl App {
         operation: &Operation,
     ) -> Result<Next, StoreError> {
         use Kind::*;
-        match operation.kind {
-            PublishPlan | ArchivePlan => Box::pin(self.start_publishing(conn, operation)).await,
+        let next = match operation.kind {
+            PublishPlan | ArchivePlan => {
+                Box::pin(self.start_publishing(conn, operation)).await
+            }
+            UpdateCustomer => Box::pin(self.start_customer_change(conn, operation)).await,
+            DeleteCustomer => Box::pin(self.start_customer_removal(conn, operation)).await,
+            CreateSetupIntent | CreateCheckoutSession | CreatePortalSession => {
+                Box::pin(self.start_hosted(conn, operation)).await
+            }
+            SavePaymentMethod => Box::pin(self.start_saving(conn, operation)).await,
+            DetachPaymentMethod => Box::pin(self.start_detaching(conn, operation)).await,
+            CreateSubscription => Box::pin(self.start_order(conn, operation)).await,
+            CancelSubscription | ChangeSubscription => {
+                Box::pin(self.start_ending(conn, operation)).await
+            }
             kind => Err(no_procedure(kind.as_str())),
-        }
+        };
+        decided(next)
     }
 
     /// What follows from Stripe's answer to the current step; changes local rows in the transaction
@@ -92,6 +109,17 @@ impl App {
         match operation.kind {
             PublishPlan | ArchivePlan => {
                 Box::pin(self.advance_publishing(conn, operation, reply)).await
+            }
+            UpdateCustomer => Box::pin(self.advance_customer_change(conn, operation, reply)).await,
+            DeleteCustomer => Box::pin(self.finish_customer_removal(conn, operation)).await,
+            CreateSetupIntent | CreateCheckoutSession | CreatePortalSession => {
+                Box::pin(self.advance_hosted(conn, operation, reply)).await
+            }
+            SavePaymentMethod => Box::pin(self.advance_saving(conn, operation, reply)).await,
+            DetachPaymentMethod => Box::pin(self.advance_detaching(conn, operation, reply)).await,
+            CreateSubscription => Box::pin(self.advance_order(conn, operation, reply)).await,
+            CancelSubscription | ChangeSubscription => {
+                Box::pin(self.advance_ending(conn, operation, reply)).await
             }
             kind => Err(no_procedure(kind.as_str())),
         }
@@ -109,6 +137,14 @@ impl App {
             PublishPlan | ArchivePlan => {
                 Box::pin(self.refused_publishing(conn, operation, error)).await
             }
+            UpdateCustomer => Box::pin(self.refused_customer_change(conn, operation, error)).await,
+            DeleteCustomer => Box::pin(self.refused_customer_removal(conn, operation, error)).await,
+            SavePaymentMethod => Box::pin(self.refused_saving(conn, operation, error)).await,
+            DetachPaymentMethod => Box::pin(self.refused_detaching(conn, operation, error)).await,
+            CreateSubscription => Box::pin(self.refused_order(conn, operation, error)).await,
+            CancelSubscription | ChangeSubscription => {
+                Box::pin(self.refused_ending(conn, operation, error)).await
+            }
             _ => Ok(Next::Failed(refusal(error))),
         }
     }
@@ -116,11 +152,31 @@ impl App {
     /// Where the current step's effect is looked for when its answer was lost and its key is of no
     /// use any more. `None` for steps that may be done twice without harm.
     pub(super) fn search(&self, operation: &Operation) -> Result<Option<Search>, Error> {
-        use Kind::*;
+        if operation.step == CREATE_CUSTOMER {
+            return Ok(Some(customer_search(operation)));
+        }
         match operation.kind {
-            PublishPlan | ArchivePlan => self.publishing_search(operation),
+            Kind::PublishPlan | Kind::ArchivePlan => self.publishing_search(operation),
+            Kind::CreateSetupIntent | Kind::CreateCheckoutSession => Ok(hosted_search(operation)),
+            Kind::CreateSubscription => order_search(operation),
             _ => Ok(None),
         }
+    }
+}
+
+/// A rule that says no when an operation has its turn ends it. What only time or another attempt
+/// mends does not.
+fn decided(next: Result<Next, StoreError>) -> Result<Next, StoreError> {
+    match next {
+        Err(StoreError::Rule(error))
+            if !matches!(
+                error.code(),
+                Code::ConcurrentChange | Code::Unavailable | Code::Internal
+            ) =>
+        {
+            Ok(Next::Failed(error))
+        }
+        other => other,
     }
 }
 
