@@ -145,6 +145,7 @@ diesel::table! {
         product_version -> Text,
         description -> Text,
         state -> Text,
+        nonce -> Text,
         version -> BigInt,
         created_at -> BigInt,
         updated_at -> BigInt,

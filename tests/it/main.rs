@@ -8,6 +8,7 @@
 mod auth;
 mod bad_input;
 mod card_numbers;
+mod catalog;
 mod command_line;
 mod cors;
 mod credentials;
