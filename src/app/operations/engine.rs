@@ -329,12 +329,12 @@ impl App {
         let now = self.clock.now();
         let context = operation.context();
         match next {
-            Next::Send(send) => {
+            Next::Send(_) | Next::SendNumbered(_) => {
                 let mut after = self.renewed(operation, now);
                 if after.step != QUEUED {
                     after.steps_done += 1;
                 }
-                send.freeze_into(&mut after, now);
+                next.freeze_into(&mut after, now);
                 self.store_operation(conn, &after).await?;
                 Ok(Progress::On(after))
             }

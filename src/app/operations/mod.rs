@@ -181,8 +181,9 @@ impl App {
             updated_at: now,
             finished_at: None,
         };
-        if !busy && let Next::Send(send) = self.start(conn, &operation).await? {
-            send.freeze_into(&mut operation, now);
+        if !busy {
+            let next = self.start(conn, &operation).await?;
+            next.freeze_into(&mut operation, now);
         }
         operations::insert(conn, &operation).await?;
         point("storing", &operation);

@@ -6,10 +6,14 @@ pub mod credentials;
 pub mod customers;
 pub mod hooks;
 pub mod hosted;
+pub mod imports;
 pub mod operations;
 pub mod payment_methods;
 pub mod portals;
+pub mod pricing;
+pub mod products;
 pub mod stripe_module;
+pub mod subscriptions;
 
 use utoipa::openapi::schema::SchemaType;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
