@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::clock::{Clock, Timestamp};
+use crate::deliver::Courier;
 use crate::domain::audit::{Actor, Draft};
 use crate::domain::error::Error;
 use crate::domain::slug::Slug;
@@ -15,13 +16,18 @@ use crate::store::{Conn, Store, StoreError};
 use crate::stripe::StripeClient;
 use answer::Render;
 use budget::Budget;
+use deliveries::DeliverySettings;
 use operations::{OperationSettings, Waiters};
 
 pub mod answer;
 pub mod audit_log;
 pub mod budget;
+pub mod catalog;
 pub mod credentials;
 pub mod customers;
+pub mod deliveries;
+pub mod endpoints;
+pub mod feed;
 pub mod hosted;
 pub mod idempotency;
 pub mod key_rotation;
@@ -33,6 +39,7 @@ mod publish;
 pub mod retention;
 mod stripe_errors;
 mod stripe_metadata;
+pub mod subscriptions;
 mod vault;
 mod verification;
 pub mod webhook_endpoint;
@@ -53,6 +60,8 @@ pub struct App {
     operation_settings: OperationSettings,
     budget: Arc<Budget>,
     waiters: Arc<Waiters>,
+    courier: Courier,
+    delivery_settings: DeliverySettings,
     /// By this name this process holds leases.
     worker: Arc<str>,
 }
@@ -82,6 +91,10 @@ pub struct Parts {
     pub operations: OperationSettings,
     /// How often Stripe may be called.
     pub budget: budget::Limits,
+    /// What posts events to receivers.
+    pub courier: Courier,
+    /// How deliveries are made.
+    pub deliveries: DeliverySettings,
 }
 
 /// Who asks, and under which request.
@@ -131,6 +144,8 @@ impl App {
             spawn: parts.spawn,
             operation_settings: parts.operations,
             waiters: Arc::default(),
+            courier: parts.courier,
+            delivery_settings: parts.deliveries,
         }
     }
 
