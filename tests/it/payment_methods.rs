@@ -7,6 +7,7 @@ use crate::support::billing::CUSTOMERS;
 use crate::support::database::{Database, on_both_databases};
 use crate::support::service::Service;
 
+mod in_use;
 mod races;
 mod setup;
 
@@ -532,41 +533,68 @@ async fn what_is_wrong_is_pointed_at(engine: Database) {
     assert_eq!(service.calls().await, Vec::<String>::new());
 }
 
+/// A card that is good to the end of the month so many months from now.
+async fn card_for(service: &Service, months: i32) -> String {
+    let (year, month) = service.clock.now().year_and_month();
+    let last = year * 12 + month - 1 + months;
+    let (year, month) = ((last / 12).to_string(), (last % 12 + 1).to_string());
+    let form = [
+        ("type", "card"),
+        ("card[number]", "4242424242424242"),
+        ("card[exp_month]", month.as_str()),
+        ("card[exp_year]", year.as_str()),
+    ];
+    let made = service.stripe("/v1/payment_methods", &form).await;
+    made["id"].as_str().unwrap().to_owned()
+}
+
 async fn cards_expire_by_themselves(engine: Database) {
     let service = billing(engine).await;
-    let card = service.card("visa").await;
-    let saved = service
-        .save("ext:globex", "save-0001", json!({"payment_method": card}))
-        .await
-        .expect(201);
-    let path = format!("{}/{}", methods("globex"), saved["id"].as_str().unwrap());
-    let mut seen = vec![saved["status"].as_str().unwrap().to_owned()];
-    let mut tags = Vec::new();
-    for _ in 0..80 {
-        let read = service.get(&path).await;
-        tags.push(read.header("etag").unwrap().to_owned());
-        let status = read.expect(200)["status"].as_str().unwrap().to_owned();
-        if seen.last() != Some(&status) {
-            seen.push(status);
-        }
-        if seen.len() == 3 {
-            break;
-        }
-        service.clock.advance_millis(28 * 24 * 60 * 60 * 1000);
+    let mut paths = Vec::new();
+    for (months, status) in [(0, "expiring"), (1, "expiring"), (2, "usable")] {
+        let card = card_for(&service, months).await;
+        let saved = service
+            .save(
+                "ext:globex",
+                &format!("save-{months:04}"),
+                json!({"payment_method": card, "default": false}),
+            )
+            .await;
+        let tag = saved.header("etag").unwrap().to_owned();
+        let saved = saved.expect(201);
+        assert_eq!(saved["status"], status, "{months}");
+        let id = saved["id"].as_str().unwrap().to_owned();
+        paths.push((format!("{}/{id}", methods("globex")), id, tag));
     }
-    assert_eq!(seen, ["usable", "expiring", "expired"]);
-    tags.dedup();
-    assert_eq!(tags.len(), 3, "each looks different");
+    // The operator's token lives for a month, the cards longer.
+    let token = service.token(&[("lifetime", "366d"), ("scope", "all"), ("portal", "acme")]);
+    let bearer = format!("Bearer {token}");
+    let headers = [("authorization", bearer.as_str())];
+    let now = service.clock.now().year_and_month();
+    while service.clock.now().year_and_month() == now {
+        service.clock.advance_millis(24 * 60 * 60 * 1000);
+    }
     let own = format!("{CUSTOMERS}/ext:globex");
-    service
-        .call(Method::PATCH, &own, json!({"default_payment_method": null}))
-        .await
-        .expect(200);
-    let to = json!({"default_payment_method": saved["id"]});
-    service
-        .call(Method::PATCH, &own, to)
-        .await
-        .problem(409, "payment_method_unusable");
+    for ((path, id, before), status) in paths.iter().zip(["expired", "expiring", "expiring"]) {
+        let read = service
+            .call_with(Method::GET, path, &headers, Value::Null)
+            .await;
+        let changed = read.header("etag") != Some(before.as_str());
+        let read = read.expect(200);
+        assert_eq!(read["status"], status);
+        assert_eq!(
+            changed,
+            *id != paths[1].1,
+            "what looks different has another tag"
+        );
+        let to = json!({"default_payment_method": id});
+        let answer = service.call_with(Method::PATCH, &own, &headers, to).await;
+        if status == "expired" {
+            answer.problem(409, "payment_method_unusable");
+        } else {
+            answer.expect(200);
+        }
+    }
 }
 
 async fn lists_page(engine: Database) {

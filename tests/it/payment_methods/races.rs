@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::billing::CUSTOMERS;
 use crate::support::database::{Database, on_both_databases};
-use crate::support::service::Service;
+use crate::support::service::{Answer, Service};
 
 on_both_databases!(
     fifty_first_uses_make_one_customer,
@@ -29,28 +29,33 @@ async fn billing(engine: Database) -> Service {
     service
 }
 
+/// A POST that is waited for as long as can be asked for: fifty of them stand in one line.
+async fn patiently(service: &Service, path: &str, key: &str, body: Value) -> Answer {
+    let bearer = service.bearer();
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("idempotency-key", key),
+        ("prefer", "wait=30"),
+    ];
+    service.call_with(Method::POST, path, &headers, body).await
+}
+
 async fn fifty_first_uses_make_one_customer(engine: Database) {
     let service = billing(engine).await;
     let cards = join_all((0..25).map(|_| service.card("visa"))).await;
-    let intents = (0..25).map(|n| {
-        let path = format!("{CUSTOMERS}/ext:globex/setup-intents");
-        let service = &service;
+    let globex = format!("{CUSTOMERS}/ext:globex");
+    let first_uses = (0..50).map(|n| {
+        let (service, globex, cards) = (&service, &globex, &cards);
         async move {
-            let key = format!("intent-{n:04}");
-            service.post_once(&path, &key, json!({})).await
+            let (route, body) = match cards.get(n) {
+                Some(card) => ("payment-methods", json!({"payment_method": card})),
+                None => ("setup-intents", json!({})),
+            };
+            let path = format!("{globex}/{route}");
+            patiently(service, &path, &format!("first-{n:04}"), body).await
         }
     });
-    let saves = cards.iter().enumerate().map(|(n, card)| {
-        let service = &service;
-        async move {
-            let key = format!("save-{n:04}");
-            service
-                .save("ext:globex", &key, json!({"payment_method": card}))
-                .await
-        }
-    });
-    let (intents, saves) = futures_util::join!(join_all(intents), join_all(saves));
-    for answer in intents.into_iter().chain(saves) {
+    for answer in join_all(first_uses).await {
         answer.expect(201);
     }
     let customers = service.objects_at_stripe("customer").await;
@@ -81,10 +86,9 @@ async fn fifty_times_the_same_method_is_one(engine: Database) {
     let saves = (0..50).map(|n| {
         let (service, card) = (&service, &card);
         async move {
+            let path = format!("{CUSTOMERS}/ext:globex/payment-methods");
             let key = format!("save-{n:04}");
-            service
-                .save("ext:globex", &key, json!({"payment_method": card}))
-                .await
+            patiently(service, &path, &key, json!({"payment_method": card})).await
         }
     });
     let mut created = 0;
@@ -139,14 +143,18 @@ async fn a_fault_at_any_step_is_not_seen(engine: Database) {
             service.fault(kind, method, path).await;
             let what = format!("{kind} at {method} {path}");
             let old = service
-                .save(&reference, "save-0001", json!({"payment_method": first}))
+                .save(
+                    &reference,
+                    &format!("old-{number:05}"),
+                    json!({"payment_method": first}),
+                )
                 .await;
             assert_eq!(old.status.as_u16(), 201, "{what}: {}", old.text);
             let old = old.json();
             let new = service
                 .save(
                     &reference,
-                    "save-0002",
+                    &format!("new-{number:05}"),
                     json!({"payment_method": second, "replaces": old["id"]}),
                 )
                 .await;
