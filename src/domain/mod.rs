@@ -6,6 +6,7 @@ pub mod card_guard;
 pub mod credentials;
 pub mod customer;
 pub mod error;
+pub mod inbox;
 pub mod operation;
 pub mod payment_method;
 pub mod portal;

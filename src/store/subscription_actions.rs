@@ -102,3 +102,17 @@ pub async fn delete(conn: &mut Conn, subscription: &str) -> Result<(), StoreErro
         .await)?;
     Ok(())
 }
+
+/// Removes the actions of these subscriptions, where they have one.
+///
+/// # Errors
+/// What the database answers.
+pub async fn delete_many(conn: &mut Conn, subscriptions: &[&str]) -> Result<(), StoreError> {
+    db!(conn, c => diesel::delete(
+            subscription_actions::table
+                .filter(subscription_actions::subscription_id.eq_any(subscriptions)),
+        )
+        .execute(c)
+        .await)?;
+    Ok(())
+}
