@@ -52,7 +52,7 @@ pub struct SubscriptionChange<'a> {
     /// When periods begin.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "cycle_form")]
     pub billing_cycle_anchor: Option<Cycle>,
-    /// Replaces all discounts.
+    /// Replaces all discounts; by none, it clears them.
     #[serde(skip_serializing_if = "Change::is_keep")]
     pub discounts: Change<&'a [Discount<'a>]>,
     /// What customers read on invoices.

@@ -49,6 +49,19 @@ async fn a_product_has_our_id_and_only_once() {
     stripe.finish();
 }
 
+fn quarterly() -> NewPrice<'static> {
+    NewPrice {
+        product: "pb_demo_gold",
+        currency: "eur",
+        unit_amount: UnitAmount::Whole(1_900),
+        recurring: Some((Interval::Month, 3)),
+        tax_behavior: Some(TaxBehavior::Exclusive),
+        nickname: Some("Gold"),
+        lookup_key: Some("pb:gold:1"),
+        metadata: metadata(),
+    }
+}
+
 #[tokio::test]
 async fn prices_are_made_found_and_archived() {
     let mut stripe = Sender::start();
@@ -60,16 +73,7 @@ async fn prices_are_made_found_and_archived() {
     let _: Product = stripe
         .send(catalog::create_product(&product).unwrap())
         .await;
-    let monthly = NewPrice {
-        product: "pb_demo_gold",
-        currency: "eur",
-        unit_amount: UnitAmount::Whole(1_900),
-        recurring: Some((Interval::Month, 3)),
-        tax_behavior: Some(TaxBehavior::Exclusive),
-        nickname: Some("Gold"),
-        lookup_key: Some("pb:gold:1"),
-        metadata: metadata(),
-    };
+    let monthly = quarterly();
     let made: Price = stripe.send(catalog::create_price(&monthly)).await;
     assert_eq!(made.unit_amount, Some(1_900));
     assert_eq!(made.kind, Some(PriceKind::Recurring));

@@ -26,8 +26,17 @@ async fn subscribed(stripe: &mut Sender, customer: &str, price: &str) -> Subscri
     stripe.send(subscriptions::create(&new)).await
 }
 
+/// The ids of a customer and of its first invoice of 20 euros, paid.
+async fn paid(stripe: &mut Sender) -> (String, String) {
+    let (customer, _) = stripe.customer_with("pm_card_visa").await;
+    let price = stripe.monthly("pb_gold", 2_000).await;
+    let made = subscribed(stripe, &customer, &price).await;
+    let invoice = made.latest_invoice.as_ref().unwrap().id().to_owned();
+    (customer, invoice)
+}
+
 #[tokio::test]
-async fn a_paid_invoice_is_read_refunded_and_credited() {
+async fn a_paid_invoice_is_read_with_its_lines_and_payments() {
     let mut stripe = Sender::start();
     let (customer, _) = stripe.customer_with("pm_card_visa").await;
     let price = stripe.monthly("pb_gold", 2_000).await;
@@ -71,9 +80,19 @@ async fn a_paid_invoice_is_read_refunded_and_credited() {
         (payment.amount_paid, payment.is_default),
         (Some(2_000), true)
     );
-    let intent = payment.payment.as_ref().unwrap().payment_intent.as_ref();
-    let intent = intent.unwrap().id().to_owned();
+    assert!(payment.payment.as_ref().unwrap().payment_intent.is_some());
+    stripe.finish();
+}
 
+#[tokio::test]
+async fn a_payment_is_refunded_in_part() {
+    let mut stripe = Sender::start();
+    let (_, id) = paid(&mut stripe).await;
+    let payments: List<InvoicePayment> = stripe
+        .send(invoices::payments(&id, Page::largest(None)))
+        .await;
+    let payment = payments.data[0].payment.as_ref().unwrap();
+    let intent = payment.payment_intent.as_ref().unwrap().id().to_owned();
     let new = NewRefund {
         of: Refunded::PaymentIntent(&intent),
         amount: Some(500),
@@ -102,7 +121,13 @@ async fn a_paid_invoice_is_read_refunded_and_credited() {
     };
     let error = stripe.refused(refunds::create_refund(&too_much)).await;
     assert_eq!(error.outcome(), Outcome::Rejected);
+    stripe.finish();
+}
 
+#[tokio::test]
+async fn a_paid_invoice_is_credited_to_card_and_balance() {
+    let mut stripe = Sender::start();
+    let (customer, id) = paid(&mut stripe).await;
     let new = NewCreditNote {
         invoice: &id,
         amount: Some(1_000),

@@ -1,5 +1,6 @@
 //! Subscriptions at the simulator: beginning, changing, pausing, ending.
 
+use portal_billing::stripe::customers::{self, NewCustomer};
 use portal_billing::stripe::invoices::{self, Preview};
 use portal_billing::stripe::subscriptions::{
     self, BillFor, CancelAt, Cancellation, Cycle, Discount, ItemChange, MissingPaymentMethod,
@@ -89,9 +90,7 @@ async fn a_subscription_is_paid_with_its_setup_fee_and_discount() {
 async fn a_browser_gets_what_it_needs_to_pay() {
     let mut stripe = Sender::start();
     let customer: Customer = stripe
-        .send(portal_billing::stripe::customers::create(
-            &Default::default(),
-        ))
+        .send(customers::create(&NewCustomer::default()))
         .await;
     let price = stripe.monthly("pb_gold", 1_000).await;
     let items = [item(&price)];

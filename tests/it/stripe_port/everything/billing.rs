@@ -299,6 +299,7 @@ pub(super) fn of_invoices() -> Built {
         cancel_at: Some(CancelAt::MaxPeriodEnd),
         trial_end: Some(TrialEnd::At(AT)),
         billing_cycle_anchor: Some(Cycle::Unchanged),
+        promotion_codes: Some(&[]),
         ..Preview::default()
     };
     let expand = [
