@@ -170,6 +170,8 @@ diesel::table! {
         stripe_account -> Nullable<Text>,
         stripe_livemode -> Nullable<Bool>,
         stripe_product -> Nullable<Text>,
+        stripe_name -> Nullable<Text>,
+        stripe_archived -> Bool,
         created_at -> BigInt,
         updated_at -> BigInt,
     }
@@ -185,6 +187,7 @@ diesel::table! {
         stripe_account -> Nullable<Text>,
         stripe_livemode -> Nullable<Bool>,
         stripe_price -> Nullable<Text>,
+        stripe_archived -> Bool,
         created_at -> BigInt,
     }
 }
@@ -253,10 +256,10 @@ diesel::table! {
         canceled_at -> Nullable<BigInt>,
         ended_at -> Nullable<BigInt>,
         unpaid_since -> Nullable<BigInt>,
-        paid_at -> Nullable<BigInt>,
-        unpaid_periods -> Text,
+        dunning -> Text,
         latest_invoice -> Nullable<Text>,
         scheduled_change -> Nullable<Text>,
+        requested -> Nullable<Text>,
         metadata -> Text,
         stripe_account -> Nullable<Text>,
         stripe_livemode -> Nullable<Bool>,
@@ -355,3 +358,6 @@ diesel::table! {
         position -> BigInt,
     }
 }
+
+diesel::allow_tables_to_appear_in_same_query!(customers, subscription_actions, subscriptions);
+diesel::allow_tables_to_appear_in_same_query!(products, plans, plan_revisions);
