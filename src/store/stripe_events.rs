@@ -28,18 +28,18 @@ struct EventRow {
     payload: Option<Vec<u8>>,
 }
 
-/// An event with its payload, as it was signed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An event with its payload.
+#[derive(Clone)]
 pub struct StoredEvent {
     /// The event.
     pub event: InboxEvent,
-    /// The body; `None` once it is not needed any more.
+    /// The body as it was signed, while something is still to be done with it.
     pub payload: Option<Vec<u8>>,
 }
 
-impl From<&StoredEvent> for EventRow {
-    fn from(stored: &StoredEvent) -> Self {
-        let event = stored.event.clone();
+impl From<&InboxEvent> for EventRow {
+    fn from(event: &InboxEvent) -> Self {
+        let event = event.clone();
         Self {
             portal_id: event.portal.to_string(),
             event_id: event.id,
@@ -52,7 +52,7 @@ impl From<&StoredEvent> for EventRow {
             error: event.error,
             stripe_created_at: event.created_at.as_millis(),
             received_at: event.received_at.as_millis(),
-            payload: stored.payload.clone(),
+            payload: None,
         }
     }
 }
@@ -83,16 +83,16 @@ impl TryFrom<EventRow> for StoredEvent {
     }
 }
 
-/// Stores events in as few statements as there can be; tells which of them (portal, event) are the
+/// Stores events, without payloads, in as few statements as there can be; tells which of them (portal, event) are the
 /// first of their id. Whoever else is just storing one of them is waited for.
 ///
 /// # Errors
 /// What the database answers.
 pub async fn insert(
     conn: &mut Conn,
-    events: &[StoredEvent],
+    events: &[&InboxEvent],
 ) -> Result<Vec<(String, String)>, StoreError> {
-    let rows: Vec<EventRow> = events.iter().map(EventRow::from).collect();
+    let rows: Vec<EventRow> = events.iter().copied().map(EventRow::from).collect();
     Ok(match conn {
         Conn::Pg(pg) => {
             let c: &mut diesel_async::AsyncPgConnection = pg;
@@ -132,11 +132,10 @@ pub struct Settled {
     pub next_attempt_at: Option<Timestamp>,
     /// Why it was not taken.
     pub error: Option<String>,
-    /// Whether its payload is still needed.
-    pub keep_payload: bool,
 }
 
-/// Writes down what became of some events of a portal.
+/// Writes down what became of some events of a portal, with which nothing is to be done any more: their
+/// payloads go.
 ///
 /// # Errors
 /// What the database answers.
@@ -144,22 +143,46 @@ pub async fn settle(
     conn: &mut Conn,
     portal: &Slug,
     events: &[&str],
-    settled: &Settled,
+    status: Status,
 ) -> Result<(), StoreError> {
-    let changes = (
-        stripe_events::status.eq(settled.status.as_str()),
-        stripe_events::next_attempt_at.eq(settled.next_attempt_at.map(Timestamp::as_millis)),
-        stripe_events::error.eq(settled.error.as_deref()),
-    );
-    let rows = stripe_events::table
-        .filter(stripe_events::portal_id.eq(portal.as_str()))
-        .filter(stripe_events::event_id.eq_any(events));
-    if settled.keep_payload {
-        db!(conn, c => diesel::update(rows).set(changes).execute(c).await)?;
-    } else {
-        let changes = (changes, stripe_events::payload.eq(None::<Vec<u8>>));
-        db!(conn, c => diesel::update(rows).set(changes).execute(c).await)?;
-    }
+    db!(conn, c => diesel::update(
+            stripe_events::table
+                .filter(stripe_events::portal_id.eq(portal.as_str()))
+                .filter(stripe_events::event_id.eq_any(events)),
+        )
+        .set((
+            stripe_events::status.eq(status.as_str()),
+            stripe_events::next_attempt_at.eq(None::<i64>),
+            stripe_events::error.eq(None::<String>),
+            stripe_events::payload.eq(None::<Vec<u8>>),
+        ))
+        .execute(c)
+        .await)?;
+    Ok(())
+}
+
+/// Writes down what became of an event with which something is still to be done, and keeps its payload
+/// for that.
+///
+/// # Errors
+/// What the database answers.
+pub async fn hold(
+    conn: &mut Conn,
+    portal: &Slug,
+    event: &str,
+    settled: &Settled,
+    payload: &[u8],
+) -> Result<(), StoreError> {
+    db!(conn, c => diesel::update(stripe_events::table.find((portal.as_str(), event)))
+        .set((
+            stripe_events::status.eq(settled.status.as_str()),
+            stripe_events::next_attempt_at
+                .eq(settled.next_attempt_at.map(Timestamp::as_millis)),
+            stripe_events::error.eq(settled.error.as_deref()),
+            stripe_events::payload.eq(payload),
+        ))
+        .execute(c)
+        .await)?;
     Ok(())
 }
 
