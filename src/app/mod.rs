@@ -34,6 +34,7 @@ mod publish;
 pub mod retention;
 mod stripe_errors;
 mod stripe_metadata;
+pub mod subscriptions;
 mod vault;
 mod verification;
 pub mod webhook_endpoint;

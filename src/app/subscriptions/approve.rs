@@ -32,7 +32,9 @@ impl App {
         wait: Duration,
     ) -> Result<Answer, Error> {
         self.once(context, portal, claim, wait, async |conn| {
-            let before = self.waiting(conn, context, portal, id, precondition).await?;
+            let before = self
+                .waiting(conn, context, portal, id, precondition)
+                .await?;
             let offer = find_offer(conn, portal, &before.product, &before.plan).await?;
             if offer.plan.revision != before.plan_revision {
                 return Err(price_has_changed().into());
@@ -78,7 +80,9 @@ impl App {
         claim: Option<&Claim>,
     ) -> Result<Answer, Error> {
         self.once(context, portal, claim, Duration::ZERO, async |conn| {
-            let before = self.waiting(conn, context, portal, id, precondition).await?;
+            let before = self
+                .waiting(conn, context, portal, id, precondition)
+                .await?;
             let after = self.turned(&before, Status::Rejected)?;
             let outcome = self.turn(conn, context, &before, &after).await?;
             Ok(Begun::Done(outcome))

@@ -89,8 +89,7 @@ impl App {
             insert(conn, &asked).await?;
             self.record_subscription(conn, context, &asked, "subscription.requested")
                 .await?;
-            let begun =
-                self.begin_order(conn, context, (&customer, &asked), &credentials, &order);
+            let begun = self.begin_order(conn, context, (&customer, &asked), &credentials, &order);
             Box::pin(begun).await
         })
         .await
@@ -244,4 +243,3 @@ fn nothing_to_pay(pointer: &str) -> Error {
         "The plan is free: there is nothing to pay.",
     )
 }
-

@@ -27,9 +27,12 @@ impl App {
         if let Some(known) = known {
             let method = store::payment_methods::find(conn, &known.local_id).await?;
             let method = method.filter(|method| method.customer_id == customer.id);
-            return Ok((customer, method.ok_or_else(crate::app::payment_methods::unusable)?));
+            return Ok((
+                customer,
+                method.ok_or_else(crate::app::payment_methods::unusable)?,
+            ));
         }
-        let method = self.new_method(operation, &customer, found);
+        let method = self.method_at_hand(operation, &customer, found);
         let object = StripeObject {
             account_id: account.to_owned(),
             mode,
@@ -40,8 +43,8 @@ impl App {
         stripe_objects::insert(conn, &customer.portal, &object, method.created_at).await?;
         store::payment_methods::insert(conn, &method).await?;
         let context = operation.context();
-        let is_default = operation.step != super::order::ATTACH
-            && customer.default_payment_method.is_none();
+        let is_default =
+            operation.step != super::order::ATTACH && customer.default_payment_method.is_none();
         let customer = if is_default {
             let changed = Customer {
                 default_payment_method: Some(method.id.clone()),
@@ -62,7 +65,7 @@ impl App {
         Ok((customer, method))
     }
 
-    fn new_method(
+    fn method_at_hand(
         &self,
         operation: &Operation,
         customer: &Customer,

@@ -9,8 +9,9 @@ mod approve;
 mod cancel;
 mod change;
 mod create;
-mod order;
+mod method;
 mod offer;
+mod order;
 mod snapshot;
 
 use secrecy::SecretString;
@@ -31,6 +32,8 @@ use crate::store::subscriptions::Shown;
 use crate::store::{self, Conn, StoreError};
 
 pub use crate::store::subscriptions::Filter;
+pub(super) use order::order_search;
+
 pub use cancel::{CancelInput, CancelTime, OpenInvoice};
 pub use create::{Method, SubscriptionInput};
 
@@ -207,7 +210,10 @@ impl App {
         } = shown;
         let action = match action {
             None => None,
-            Some(stored) => Some(self.open_action(conn, &subscription, stored, with_secret).await?),
+            Some(stored) => Some(
+                self.open_action(conn, &subscription, stored, with_secret)
+                    .await?,
+            ),
         };
         let link = subscription.stripe.as_ref();
         let stripe_customer = link.and_then(|link| {

@@ -51,9 +51,9 @@ pub(super) fn quantity_of(pricing: &Pricing, wanted: Option<i64>) -> Result<i64,
         (_, None) => Ok(1),
         (Pricing::PerSeat { .. }, Some(quantity @ 1..=QUANTITY_MAX)) => Ok(quantity),
         (Pricing::PerSeat { .. }, Some(_)) => Err(refused(format!("Must be 1 to {QUANTITY_MAX}."))),
-        (Pricing::Free | Pricing::Flat { .. }, Some(_)) => {
-            Err(refused("Only a plan priced per seat has a quantity.".to_owned()))
-        }
+        (Pricing::Free | Pricing::Flat { .. }, Some(_)) => Err(refused(
+            "Only a plan priced per seat has a quantity.".to_owned(),
+        )),
     }
 }
 
@@ -86,7 +86,9 @@ impl App {
             .and_then(|terms| terms.trial)
             .filter(|_| requested.is_none_or(|requested| requested.trial));
         let only_one = self.one_trial_only(conn, &subscription.portal).await?;
-        if trial.is_some() && only_one && store::subscriptions::had_trial(conn, &customer.id).await?
+        if trial.is_some()
+            && only_one
+            && store::subscriptions::had_trial(conn, &customer.id).await?
         {
             return Err(trial_used().into());
         }

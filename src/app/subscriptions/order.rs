@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::offer::trial_used;
 use super::snapshot::{snapshot, spoken_at};
 use crate::app::App;
-use crate::app::customers::{CREATE_CUSTOMER, customer_search, in_lane};
+use crate::app::customers::{CREATE_CUSTOMER, in_lane};
 use crate::app::operations::{Next, Search, Send, state_of, state_text};
 use crate::app::payment_methods::unusable;
 use crate::app::portals::concurrent;
@@ -22,7 +22,6 @@ use crate::domain::error::{Code, Error};
 use crate::domain::operation::Operation;
 use crate::domain::pricing::{TaxBehavior, Terms};
 use crate::domain::subscription::{Status, Subscription};
-use crate::store::stripe_objects::{self, StripeObject};
 use crate::store::{self, Conn, StoreError};
 use crate::stripe::catalog::{self, PromotionCode};
 use crate::stripe::payment_methods::{self, PaymentMethod};
@@ -33,7 +32,7 @@ use crate::stripe::subscriptions::{
 use crate::stripe::{Expandable, FrozenRequest, List, Outcome, Page, RawReply, StripeError};
 
 const FIND_PROMOTION_CODE: &str = "find_promotion_code";
-const ATTACH: &str = "attach_payment_method";
+pub(super) const ATTACH: &str = "attach_payment_method";
 const READ_METHOD: &str = "retrieve_payment_method";
 const CREATE: &str = "create_subscription";
 const CREATE_INCOMPLETE: &str = "create_incomplete";
@@ -107,7 +106,7 @@ impl Fee {
         let fee = terms.setup_fee?;
         Some(Self {
             amount: fee.amount,
-            currency: fee.currency.code().to_owned(),
+            currency: fee.currency.as_str().to_owned(),
             tax_behavior: terms.tax_behavior.as_str().to_owned(),
         })
     }
@@ -312,17 +311,8 @@ impl App {
             let request = there::retrieve(&said.id, &EXPAND_ACTION).map_err(Error::from)?;
             return send(READ, request, order);
         }
-        let known = stripe_objects::find(conn, account, mode, &said.id).await?;
-        if known.is_none() {
-            let object = StripeObject {
-                account_id: account.to_owned(),
-                mode,
-                stripe_id: said.id.clone(),
-                kind: stripe_objects::SUBSCRIPTION.to_owned(),
-                local_id: before.id.clone(),
-            };
-            stripe_objects::insert(conn, &before.portal, &object, self.clock.now()).await?;
-        }
+        self.note_at_stripe(conn, operation, &before, &said.id)
+            .await?;
         self.keep_action(conn, &after, &said).await?;
         self.store_subscription(conn, &operation.context(), &before, &after)
             .await?;
@@ -344,7 +334,9 @@ impl App {
             return Ok(Next::Failed(refusal(error)));
         };
         let final_word = matches!(error.outcome(), Outcome::Rejected | Outcome::Missing);
-        let about_method = error.param().is_none_or(|param| param.contains("payment_method"));
+        let about_method = error
+            .param()
+            .is_none_or(|param| param.contains("payment_method"));
         match operation.step.as_str() {
             CREATE if wants_action(error) => {
                 let request = create_request(operation, &subscription, &order, true);
@@ -358,7 +350,10 @@ impl App {
                     let request = payment_methods::retrieve(&named.stripe).map_err(Error::from)?;
                     send(READ_METHOD, request, &order)
                 }
-                None => self.undone(conn, operation, &subscription, unusable()).await,
+                None => {
+                    self.undone(conn, operation, &subscription, unusable())
+                        .await
+                }
             },
             ATTACH | READ_METHOD if final_word => {
                 self.undone(conn, operation, &subscription, unusable())
@@ -419,7 +414,10 @@ fn wants_action(error: &StripeError) -> bool {
 fn lacks_action(subscription: &Subscription, said: &there::Subscription) -> bool {
     let bare = |is_object: Option<bool>| is_object == Some(false);
     let invoice = said.latest_invoice.as_ref().map(|it| it.object().is_some());
-    let setup = said.pending_setup_intent.as_ref().map(|it| it.object().is_some());
+    let setup = said
+        .pending_setup_intent
+        .as_ref()
+        .map(|it| it.object().is_some());
     (subscription.status == Status::Incomplete && bare(invoice))
         || (!subscription.status.is_final() && bare(setup))
 }
@@ -524,9 +522,6 @@ fn missing_payment_method(word: &str) -> Option<MissingPaymentMethod> {
 
 /// Where the effect of a step is looked for whose answer was lost.
 pub(in crate::app) fn order_search(operation: &Operation) -> Result<Option<Search>, Error> {
-    if operation.step == CREATE_CUSTOMER {
-        return Ok(Some(customer_search(operation)));
-    }
     if !matches!(operation.step.as_str(), CREATE | CREATE_INCOMPLETE) {
         return Ok(None);
     }

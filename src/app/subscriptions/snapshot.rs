@@ -1,11 +1,16 @@
 //! What Stripe says of a subscription, in our words: its ids looked up.
 
+use crate::app::App;
 use crate::clock::Timestamp;
+use crate::domain::operation::Operation;
 use crate::domain::slug::Slug;
 use crate::domain::stripe_key::Mode;
 use crate::domain::stripe_link::StripeLink;
-use crate::domain::subscription::{Period, PlanAt, Snapshot, SnapshotMethod, StripeStatus, Subscription};
-use crate::store::{Conn, StoreError, stripe_objects};
+use crate::domain::subscription::{
+    Period, PlanAt, Snapshot, SnapshotMethod, StripeStatus, Subscription,
+};
+use crate::store::stripe_objects::{self, StripeObject};
+use crate::store::{Conn, StoreError};
 use crate::stripe::Expandable;
 use crate::stripe::subscriptions::{self as there, SubscriptionStatus};
 
@@ -70,10 +75,10 @@ pub(in crate::app) async fn snapshot(
             mode,
             id: said.id.clone(),
         },
-        status: said.status.as_ref().map_or_else(
-            || StripeStatus::Other(String::new()),
-            StripeStatus::from,
-        ),
+        status: said
+            .status
+            .as_ref()
+            .map_or_else(|| StripeStatus::Other(String::new()), StripeStatus::from),
         item: item.map(|item| item.id.clone()),
         plan,
         quantity: item
@@ -111,4 +116,34 @@ async fn plan_at(
         let revision = parts.next()?.parse().ok()?;
         (product == subscription.product.as_str()).then_some(PlanAt { plan, revision })
     }))
+}
+
+impl App {
+    /// Notes which object at Stripe the subscription is, if that is not noted yet.
+    ///
+    /// # Errors
+    /// What the database answers.
+    pub(super) async fn note_at_stripe(
+        &self,
+        conn: &mut Conn,
+        operation: &Operation,
+        subscription: &Subscription,
+        id: &str,
+    ) -> Result<(), StoreError> {
+        let (account, mode) = (operation.stripe_account.as_str(), operation.mode);
+        if stripe_objects::find(conn, account, mode, id)
+            .await?
+            .is_some()
+        {
+            return Ok(());
+        }
+        let object = StripeObject {
+            account_id: account.to_owned(),
+            mode,
+            stripe_id: id.to_owned(),
+            kind: stripe_objects::SUBSCRIPTION.to_owned(),
+            local_id: subscription.id.clone(),
+        };
+        stripe_objects::insert(conn, &subscription.portal, &object, self.clock.now()).await
+    }
 }
