@@ -7,6 +7,7 @@ use super::payment_methods::MethodView;
 use super::subscriptions::SubscriptionView;
 use crate::domain::customer::Customer;
 use crate::domain::error::Error;
+use crate::domain::inbox::InboxEvent;
 use crate::domain::operation::Operation;
 
 /// An answer as it is sent.
@@ -58,6 +59,8 @@ pub enum Outcome {
         /// Whether it was made now.
         created: bool,
     },
+    /// An event of Stripe's that is tried again (202).
+    StripeEvent(Box<InboxEvent>),
     /// Done, and there is nothing to show (204).
     Nothing,
 }

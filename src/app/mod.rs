@@ -15,6 +15,7 @@ use crate::store::{Conn, Store, StoreError};
 use crate::stripe::StripeClient;
 use answer::Render;
 use budget::Budget;
+use ingest::{Hooks, Intake};
 use operations::{OperationSettings, Waiters};
 
 pub mod answer;
@@ -25,6 +26,7 @@ pub mod credentials;
 pub mod customers;
 pub mod hosted;
 pub mod idempotency;
+pub mod ingest;
 pub mod key_rotation;
 pub mod modules;
 pub mod operations;
@@ -38,7 +40,6 @@ pub mod subscriptions;
 mod vault;
 mod verification;
 pub mod webhook_endpoint;
-pub mod webhooks;
 
 /// The product, headless even of HTTP. A clone shares everything.
 #[derive(Clone)]
@@ -55,6 +56,8 @@ pub struct App {
     operation_settings: OperationSettings,
     budget: Arc<Budget>,
     waiters: Arc<Waiters>,
+    hooks: Arc<Hooks>,
+    intake: Arc<Intake>,
     /// By this name this process holds leases.
     worker: Arc<str>,
 }
@@ -133,6 +136,8 @@ impl App {
             spawn: parts.spawn,
             operation_settings: parts.operations,
             waiters: Arc::default(),
+            hooks: Arc::default(),
+            intake: Arc::new(Intake::new()),
         }
     }
 

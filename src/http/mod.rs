@@ -55,7 +55,7 @@ pub struct State {
 pub fn routes(config: &mut ServiceConfig<'_>) {
     use v1::{
         audit_log, credentials, customers, hooks, hosted, operations, payment_methods, portals,
-        stripe_module, subscriptions,
+        stripe_events, stripe_module, subscriptions,
     };
     config
         .service(portals::list)
@@ -90,6 +90,8 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(subscriptions::reject)
         .service(subscriptions::cancel)
         .service(subscriptions::undo_cancel)
+        .service(stripe_events::list)
+        .service(stripe_events::retry)
         .service(operations::list)
         .service(operations::get)
         .service(operations::retry)

@@ -9,6 +9,7 @@ use super::problem;
 use super::v1::customers::CustomerBody;
 use super::v1::hosted::{HostedPageBody, SetupIntentBody};
 use super::v1::operations::OperationBody;
+use super::v1::stripe_events::StripeEventBody;
 use super::v1::payment_methods::tagged;
 use super::v1::subscriptions;
 use crate::app::Context;
@@ -55,6 +56,7 @@ impl Render for Views {
                 let (tag, body) = subscriptions::tagged((**view).clone());
                 made(*created, &body, location).with("etag", format!("\"{tag}\""))
             }
+            Outcome::StripeEvent(event) => json(202, &StripeEventBody::from((**event).clone())),
             Outcome::Accepted(operation) => {
                 let location = format!(
                     "/v1/portals/{}/operations/{}",

@@ -166,6 +166,9 @@ impl Server {
             async move {
                 tokio::join!(
                     worker::retention(app.clone()),
+                    worker::deliveries(app.clone()),
+                    worker::inbox(app.clone(), poll),
+                    worker::dead_letters(app.clone()),
                     worker::operations(app, poll),
                     worker::metrics_upkeep(metrics)
                 )

@@ -336,7 +336,8 @@ pub async fn count(conn: &mut Conn, status: Status) -> Result<i64, StoreError> {
         .await)?)
 }
 
-/// Deletes what arrived in a portal before `before` and is settled; tells how many.
+/// Deletes up to `limit` events that arrived in a portal before `before` and with which nothing is to be
+/// done; tells how many.
 ///
 /// # Errors
 /// What the database answers.
@@ -344,14 +345,25 @@ pub async fn delete_settled(
     conn: &mut Conn,
     portal: &Slug,
     before: Timestamp,
+    limit: i64,
 ) -> Result<usize, StoreError> {
+    let ids: Vec<String> = db!(conn, c => stripe_events::table
+        .filter(stripe_events::portal_id.eq(portal.as_str()))
+        .filter(stripe_events::received_at.lt(before.as_millis()))
+        .filter(stripe_events::next_attempt_at.is_null())
+        .order((stripe_events::received_at, stripe_events::event_id))
+        .limit(limit)
+        .select(stripe_events::event_id)
+        .load(c)
+        .await)?;
+    if ids.is_empty() {
+        return Ok(0);
+    }
     Ok(db!(conn, c => diesel::delete(
             stripe_events::table
                 .filter(stripe_events::portal_id.eq(portal.as_str()))
-                .filter(stripe_events::received_at.lt(before.as_millis()))
-                .filter(stripe_events::next_attempt_at.is_null()),
+                .filter(stripe_events::event_id.eq_any(&ids)),
         )
         .execute(c)
         .await)?)
 }
-

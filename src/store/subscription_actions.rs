@@ -106,3 +106,17 @@ pub async fn delete_many(conn: &mut Conn, subscriptions: &[&str]) -> Result<(), 
         .await)?;
     Ok(())
 }
+
+/// The action of a subscription.
+///
+/// # Errors
+/// What the database answers.
+pub async fn find(conn: &mut Conn, subscription: &str) -> Result<Option<StoredAction>, StoreError> {
+    let row: Option<ActionRow> = db!(conn, c => subscription_actions::table
+        .find(subscription)
+        .select(ActionRow::as_select())
+        .first(c)
+        .await
+        .optional())?;
+    Ok(row.map(StoredAction::from))
+}

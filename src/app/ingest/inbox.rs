@@ -15,7 +15,7 @@ use crate::app::budget::Class;
 use crate::app::payment_methods::{SaveInput, Source};
 use crate::clock::Timestamp;
 use crate::domain::customer::CustomerRef;
-use crate::domain::error::Error;
+use crate::domain::error::{Code, Error};
 use crate::domain::inbox::Status;
 use crate::domain::slug::Slug;
 use crate::store::stripe_events::{self, Settled, StoredEvent};
@@ -130,7 +130,7 @@ impl App {
         let judged = self
             .store
             .write(async |conn| {
-                let verdicts = self.apply(conn, &events).await?;
+                let verdicts = self.apply_events(conn, &events).await?;
                 for (event, verdict) in events.iter().zip(&verdicts) {
                     let waits = matches!(
                         verdict,
@@ -340,7 +340,7 @@ impl App {
             .await;
         let verdict = match begun {
             Ok(_) => Verdict::Applied,
-            Err(error) if error.code().is_transient() => {
+            Err(error) if is_transient(error.code()) => {
                 return self.put_off(&[event], error.detail()).await;
             }
             Err(error) => Verdict::Dead(error.detail().to_owned()),
@@ -428,6 +428,19 @@ impl From<StripeError> for Failed {
     fn from(error: StripeError) -> Self {
         Self::Stripe(error)
     }
+}
+
+/// Whether the same may end differently later.
+const fn is_transient(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unavailable
+            | Code::StripeUnavailable
+            | Code::StripeBadAnswer
+            | Code::ConcurrentChange
+            | Code::ModuleDisabled
+            | Code::StripeNotReady
+    )
 }
 
 /// Whether what the event waits for is asked for now.

@@ -297,8 +297,8 @@ impl App {
             .collect();
         let mut taken = Taken::default();
         if !new.is_empty() {
-            let verdicts = self.apply(conn, &new).await?;
-            taken.counts = self.settle(conn, &new, &verdicts).await?;
+            let verdicts = self.apply_events(conn, &new).await?;
+            taken.counts = self.settle_events(conn, &new, &verdicts).await?;
         }
         for event in events {
             let portal = &event.portal;
@@ -315,7 +315,7 @@ impl App {
     }
 
     /// Applies events in the order given; what they change is written.
-    pub(super) async fn apply(
+    pub(super) async fn apply_events(
         &self,
         conn: &mut Conn,
         events: &[&Incoming],
@@ -347,7 +347,7 @@ impl App {
     }
 
     /// Writes down what has become of events that were stored as applied.
-    async fn settle(
+    async fn settle_events(
         &self,
         conn: &mut Conn,
         events: &[&Incoming],
