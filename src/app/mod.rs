@@ -17,6 +17,7 @@ use crate::stripe::StripeClient;
 use answer::Render;
 use budget::Budget;
 use deliveries::DeliverySettings;
+use ingest::{Hooks, Intake};
 use operations::{OperationSettings, Waiters};
 
 pub mod answer;
@@ -30,6 +31,7 @@ pub mod endpoints;
 pub mod feed;
 pub mod hosted;
 pub mod idempotency;
+pub mod ingest;
 pub mod key_rotation;
 pub mod modules;
 pub mod operations;
@@ -43,7 +45,6 @@ pub mod subscriptions;
 mod vault;
 mod verification;
 pub mod webhook_endpoint;
-pub mod webhooks;
 
 /// The product, headless even of HTTP. A clone shares everything.
 #[derive(Clone)]
@@ -62,6 +63,8 @@ pub struct App {
     waiters: Arc<Waiters>,
     courier: Courier,
     delivery_settings: DeliverySettings,
+    hooks: Arc<Hooks>,
+    intake: Arc<Intake>,
     /// By this name this process holds leases.
     worker: Arc<str>,
 }
@@ -146,6 +149,8 @@ impl App {
             waiters: Arc::default(),
             courier: parts.courier,
             delivery_settings: parts.deliveries,
+            hooks: Arc::default(),
+            intake: Arc::new(Intake::new()),
         }
     }
 

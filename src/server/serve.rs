@@ -175,6 +175,9 @@ impl Server {
             async move {
                 tokio::join!(
                     worker::retention(app.clone()),
+                    worker::intake(app.clone()),
+                    worker::inbox(app.clone(), poll),
+                    worker::dead_letters(app.clone()),
                     worker::operations(app, poll),
                     worker::deliveries(deliverer, look),
                     worker::metrics_upkeep(metrics)
