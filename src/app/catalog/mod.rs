@@ -322,6 +322,7 @@ impl App {
                 version: String::new(),
                 description: String::new(),
                 state: content.state,
+                nonce: self.ids.unguessable(),
                 plans: Vec::new(),
                 changes: last.unwrap_or_default() + 1,
                 created_at: now,

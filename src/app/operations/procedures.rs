@@ -78,6 +78,7 @@ impl App {
     ) -> Result<Next, StoreError> {
         use Kind::*;
         let next = match operation.kind {
+            PublishPlan | ArchivePlan => Box::pin(self.start_publishing(conn, operation)).await,
             UpdateCustomer => Box::pin(self.start_customer_change(conn, operation)).await,
             DeleteCustomer => Box::pin(self.start_customer_removal(conn, operation)).await,
             CreateSetupIntent | CreateCheckoutSession | CreatePortalSession => {
@@ -89,7 +90,6 @@ impl App {
             CancelSubscription | ChangeSubscription => {
                 Box::pin(self.start_ending(conn, operation)).await
             }
-            PublishPlan | ArchivePlan => Box::pin(self.start_publishing(conn, operation)).await,
             kind => Err(no_procedure(kind.as_str())),
         };
         decided(next)
@@ -104,7 +104,10 @@ impl App {
         reply: &RawReply,
     ) -> Result<Next, StoreError> {
         use Kind::*;
-        match operation.kind {
+        let next = match operation.kind {
+            PublishPlan | ArchivePlan => {
+                Box::pin(self.advance_publishing(conn, operation, reply)).await
+            }
             UpdateCustomer => Box::pin(self.advance_customer_change(conn, operation, reply)).await,
             DeleteCustomer => Box::pin(self.finish_customer_removal(conn, operation)).await,
             CreateSetupIntent | CreateCheckoutSession | CreatePortalSession => {
@@ -116,11 +119,9 @@ impl App {
             CancelSubscription | ChangeSubscription => {
                 Box::pin(self.advance_ending(conn, operation, reply)).await
             }
-            PublishPlan | ArchivePlan => {
-                Box::pin(self.advance_publishing(conn, operation, reply)).await
-            }
             kind => Err(no_procedure(kind.as_str())),
-        }
+        };
+        decided(next)
     }
 
     /// What follows when Stripe has refused the current step for good, and nothing of it was done.
@@ -131,7 +132,10 @@ impl App {
         error: &StripeError,
     ) -> Result<Next, StoreError> {
         use Kind::*;
-        match operation.kind {
+        let next = match operation.kind {
+            PublishPlan | ArchivePlan => {
+                Box::pin(self.refused_publishing(conn, operation, error)).await
+            }
             UpdateCustomer => Box::pin(self.refused_customer_change(conn, operation, error)).await,
             DeleteCustomer => Box::pin(self.refused_customer_removal(conn, operation, error)).await,
             SavePaymentMethod => Box::pin(self.refused_saving(conn, operation, error)).await,
@@ -140,11 +144,9 @@ impl App {
             CancelSubscription | ChangeSubscription => {
                 Box::pin(self.refused_ending(conn, operation, error)).await
             }
-            PublishPlan | ArchivePlan => {
-                Box::pin(self.refused_publishing(conn, operation, error)).await
-            }
             _ => Ok(Next::Failed(refusal(error))),
-        }
+        };
+        decided(next)
     }
 
     /// Where the current step's effect is looked for when its answer was lost and its key is of no
@@ -153,23 +155,27 @@ impl App {
         if operation.step == CREATE_CUSTOMER {
             return Ok(Some(customer_search(operation)));
         }
-        Ok(match operation.kind {
-            Kind::CreateSetupIntent | Kind::CreateCheckoutSession => hosted_search(operation),
-            Kind::CreateSubscription => order_search(operation)?,
-            Kind::PublishPlan | Kind::ArchivePlan => self.publishing_search(operation)?,
-            _ => None,
-        })
+        match operation.kind {
+            Kind::PublishPlan | Kind::ArchivePlan => self.publishing_search(operation),
+            Kind::CreateSetupIntent | Kind::CreateCheckoutSession => Ok(hosted_search(operation)),
+            Kind::CreateSubscription => order_search(operation),
+            _ => Ok(None),
+        }
     }
 }
 
-/// A rule that says no when an operation has its turn ends it. What only time or another attempt
+/// A rule that says no in the middle of an operation ends it. What only time or another attempt
 /// mends does not.
 fn decided(next: Result<Next, StoreError>) -> Result<Next, StoreError> {
     match next {
         Err(StoreError::Rule(error))
             if !matches!(
                 error.code(),
-                Code::ConcurrentChange | Code::Unavailable | Code::Internal
+                Code::ConcurrentChange
+                    | Code::StripeBadAnswer
+                    | Code::StripeUnavailable
+                    | Code::Unavailable
+                    | Code::Internal
             ) =>
         {
             Ok(Next::Failed(error))
