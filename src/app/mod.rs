@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::clock::{Clock, Timestamp};
+use crate::deliver::Courier;
 use crate::domain::audit::{Actor, Draft};
 use crate::domain::error::Error;
 use crate::domain::slug::Slug;
@@ -15,6 +16,8 @@ use crate::store::{Conn, Store, StoreError};
 use crate::stripe::StripeClient;
 use answer::Render;
 use budget::Budget;
+use deliveries::DeliverySettings;
+use ingest::{Hooks, Intake};
 use operations::{OperationSettings, Waiters};
 
 pub mod answer;
@@ -23,8 +26,12 @@ pub mod budget;
 pub mod catalog;
 pub mod credentials;
 pub mod customers;
+pub mod deliveries;
+pub mod endpoints;
+pub mod feed;
 pub mod hosted;
 pub mod idempotency;
+pub mod ingest;
 pub mod key_rotation;
 pub mod modules;
 pub mod operations;
@@ -38,7 +45,6 @@ pub mod subscriptions;
 mod vault;
 mod verification;
 pub mod webhook_endpoint;
-pub mod webhooks;
 
 /// The product, headless even of HTTP. A clone shares everything.
 #[derive(Clone)]
@@ -55,6 +61,10 @@ pub struct App {
     operation_settings: OperationSettings,
     budget: Arc<Budget>,
     waiters: Arc<Waiters>,
+    courier: Courier,
+    delivery_settings: DeliverySettings,
+    hooks: Arc<Hooks>,
+    intake: Arc<Intake>,
     /// By this name this process holds leases.
     worker: Arc<str>,
 }
@@ -84,6 +94,10 @@ pub struct Parts {
     pub operations: OperationSettings,
     /// How often Stripe may be called.
     pub budget: budget::Limits,
+    /// What posts events to receivers.
+    pub courier: Courier,
+    /// How deliveries are made.
+    pub deliveries: DeliverySettings,
 }
 
 /// Who asks, and under which request.
@@ -133,6 +147,10 @@ impl App {
             spawn: parts.spawn,
             operation_settings: parts.operations,
             waiters: Arc::default(),
+            courier: parts.courier,
+            delivery_settings: parts.deliveries,
+            hooks: Arc::default(),
+            intake: Arc::new(Intake::new()),
         }
     }
 

@@ -121,6 +121,8 @@ fn base() -> OpenApi {
             tag("Catalog", "Products and their plans: what a portal publishes."),
             tag("Subscriptions", "Who has subscribed to which plan, and may use the API now."),
             tag("Operations", "Durable units of work that reach Stripe."),
+            tag("Events", "What happened, for those who poll."),
+            tag("Webhooks", "Where this service posts what happened."),
             tag("Audit", "Who did what."),
             tag("Hooks", "Where Stripe delivers."),
             tag("Service", "The service itself."),

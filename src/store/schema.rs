@@ -106,9 +106,14 @@ diesel::table! {
         event_id -> Text,
         event_type -> Text,
         api_version -> Text,
+        object_id -> Text,
+        status -> Text,
+        attempts -> Integer,
+        next_attempt_at -> Nullable<BigInt>,
+        error -> Nullable<Text>,
         stripe_created_at -> BigInt,
         received_at -> BigInt,
-        payload -> Binary,
+        payload -> Nullable<Binary>,
     }
 }
 
@@ -357,3 +362,59 @@ diesel::table! {
 
 diesel::allow_tables_to_appear_in_same_query!(customers, subscription_actions, subscriptions);
 diesel::allow_tables_to_appear_in_same_query!(products, plans, plan_revisions);
+diesel::table! {
+    webhook_endpoints (id) {
+        id -> Text,
+        portal_id -> Text,
+        url -> Text,
+        events -> Text,
+        description -> Nullable<Text>,
+        metadata -> Text,
+        enabled -> Bool,
+        disabled_reason -> Nullable<Text>,
+        disabled_at -> Nullable<BigInt>,
+        position -> BigInt,
+        not_before -> BigInt,
+        failing_since -> Nullable<BigInt>,
+        version -> BigInt,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    webhook_endpoint_secrets (id) {
+        id -> Text,
+        portal_id -> Text,
+        endpoint_id -> Text,
+        public_key -> Text,
+        sealed -> Binary,
+        data_key_version -> BigInt,
+        created_at -> BigInt,
+        expires_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    webhook_deliveries (id) {
+        id -> Text,
+        portal_id -> Text,
+        endpoint_id -> Text,
+        position -> BigInt,
+        event_id -> Text,
+        event_type -> Text,
+        subject -> Text,
+        status -> Text,
+        attempts -> Integer,
+        next_attempt_at -> BigInt,
+        lease_owner -> Nullable<Text>,
+        lease_until -> Nullable<BigInt>,
+        response_status -> Nullable<Integer>,
+        reason -> Nullable<Text>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(event_heads, webhook_deliveries, webhook_endpoints);

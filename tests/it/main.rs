@@ -13,6 +13,7 @@ mod command_line;
 mod cors;
 mod credentials;
 mod description;
+mod events;
 mod house;
 mod outages;
 mod portals;

@@ -4,6 +4,7 @@
 pub mod audit_log;
 pub mod credentials;
 pub mod customers;
+pub mod events;
 pub mod hooks;
 pub mod hosted;
 pub mod imports;
@@ -12,8 +13,11 @@ pub mod payment_methods;
 pub mod portals;
 pub mod pricing;
 pub mod products;
+pub mod stripe_events;
 pub mod stripe_module;
 pub mod subscriptions;
+pub mod webhook_deliveries;
+pub mod webhook_endpoints;
 
 use utoipa::openapi::schema::SchemaType;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};

@@ -2,7 +2,6 @@
 //! key it was sent with: there is exactly one object all the same.
 
 use futures_util::future::join_all;
-use reqwest::Method;
 use serde_json::json;
 
 use super::cuts::{self, Cut};
@@ -47,13 +46,7 @@ async fn cut_off(world: &World, portal: &Portal, number: usize) -> Aged {
     cuts::arm(&aged.customer, cut);
     let base_url = &world.service.base_url;
     world
-        .try_call(
-            base_url,
-            Method::POST,
-            &aged.path,
-            Some(&aged.key),
-            &aged.body,
-        )
+        .try_call(base_url, &aged.path, &aged.key, &aged.body, 1)
         .await;
     aged
 }
@@ -74,13 +67,7 @@ async fn work_taken_up_after_a_day_is_done_once(engine: Database) {
             cuts::disarm(&aged.customer);
             let base_url = &world.service.base_url;
             let answer = world
-                .try_call(
-                    base_url,
-                    Method::POST,
-                    &aged.path,
-                    Some(&aged.key),
-                    &aged.body,
-                )
+                .try_call(base_url, &aged.path, &aged.key, &aged.body, 20)
                 .await
                 .unwrap();
             if answer.status.as_u16() != 201 {

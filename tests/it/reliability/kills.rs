@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
-use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -65,10 +64,9 @@ impl Load<'_> {
     }
 
     async fn ask(&self, address: &str, asked: &Asked) -> Option<(u16, String)> {
-        let key = Some(asked.key.as_str());
         let answer = self
             .world
-            .try_call(address, Method::POST, &asked.path, key, &asked.body)
+            .try_call(address, &asked.path, &asked.key, &asked.body, 5)
             .await?;
         Some((answer.status.as_u16(), answer.text))
     }

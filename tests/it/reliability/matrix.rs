@@ -124,7 +124,7 @@ impl<'a> Run<'a> {
             case,
         };
         if run.case.work != Work::FirstMethod {
-            let saved = run.call("first-method").await.unwrap();
+            let saved = world.in_time(run.call("first-method", 20)).await.unwrap();
             saved.expect(201);
         }
         match run.case.work {
@@ -138,11 +138,11 @@ impl<'a> Run<'a> {
         run
     }
 
-    async fn call(&self, key: &str) -> Option<Answer> {
+    async fn call(&self, key: &str, wait: u8) -> Option<Answer> {
         let key = format!("{key}-{}", self.case.number);
         let base_url = &self.world.service.base_url;
         self.world
-            .try_call(base_url, Method::POST, &self.path, Some(&key), &self.body)
+            .try_call(base_url, &self.path, &key, &self.body, wait)
             .await
     }
 
@@ -162,7 +162,7 @@ impl<'a> Run<'a> {
         if let Some((kind, nth)) = self.case.fault {
             self.world.fault(kind, &self.mark(), nth).await;
         }
-        self.call("the-case").await;
+        self.call("the-case", 1).await;
     }
 
     /// Asks again until there is an answer that stays, and then once more.
@@ -170,14 +170,14 @@ impl<'a> Run<'a> {
         cuts::disarm(&self.customer);
         let mut heard = String::from("nothing");
         for _attempt in 0..3 {
-            let Some(answer) = self.call("the-case").await else {
+            let Some(answer) = self.call("the-case", 20).await else {
                 continue;
             };
             if !answer.status.is_success() || answer.status == 202 {
                 heard = format!("{} {}", answer.status, answer.text);
                 continue;
             }
-            let Some(again) = self.call("the-case").await else {
+            let Some(again) = self.call("the-case", 20).await else {
                 return Err("I4: no second answer".to_owned());
             };
             let same = again.status == answer.status && again.text == answer.text;
@@ -195,12 +195,14 @@ impl<'a> Run<'a> {
 
 async fn batch(world: &World, number: usize, cases: &[Case]) -> Vec<String> {
     let portal = world.open_portal(&format!("batch-{number}")).await;
-    // PUBLISH
     let prepared = cases
         .iter()
         .map(|case| Run::prepare(world, &portal, case.clone()));
+    let began = tokio::time::Instant::now();
     let runs = join_all(prepared).await;
+    eprintln!("prepared {:?}", began.elapsed());
     join_all(runs.iter().map(Run::run_into_it)).await;
+    eprintln!("run {:?}", began.elapsed());
     let mut wrong = Vec::new();
     wrong.extend(
         world
@@ -208,6 +210,7 @@ async fn batch(world: &World, number: usize, cases: &[Case]) -> Vec<String> {
             .await
             .err(),
     );
+    eprintln!("rest {:?}", began.elapsed());
     let answers = join_all(runs.iter().map(Run::ask_again)).await;
     wrong.extend(answers.into_iter().zip(&runs).filter_map(|(answer, run)| {
         let wrong = answer.err()?;
@@ -219,6 +222,7 @@ async fn batch(world: &World, number: usize, cases: &[Case]) -> Vec<String> {
             .await
             .err(),
     );
+    eprintln!("again {:?}", began.elapsed());
     let is_subscribing = |case: &&Case| case.work == Work::Subscribe;
     let wanted = Wanted {
         customers: cases.len(),
@@ -229,11 +233,19 @@ async fn batch(world: &World, number: usize, cases: &[Case]) -> Vec<String> {
         let whose = runs.iter().map(|run| (&run.customer, run.case.number));
         wrong.push(format!("batch {number}: {:?}", whose.collect::<Vec<_>>()));
     }
+    wrong
+}
+
+/// How many of the faults happened; ends them all.
+async fn end_faults(world: &World) -> usize {
+    let plan = world.service.simulator(Method::GET, "/faults", Value::Null);
+    let plan = plan.await;
     let ended = world
         .service
         .simulator(Method::DELETE, "/faults", Value::Null);
     ended.await;
-    wrong
+    let hit = |rule: &&Value| rule["hits"].as_u64().unwrap() > 0;
+    plan["rules"].as_array().unwrap().iter().filter(hit).count()
 }
 
 async fn cut_off_anywhere_whatever_stripe_answers_everything_is_there_once(engine: Database) {
@@ -245,11 +257,20 @@ async fn cut_off_anywhere_whatever_stripe_answers_everything_is_there_once(engin
         cases.retain(|case| case.number == only);
     }
     let world = World::start(engine).await;
+    let cuts_before = cuts::happened();
+    let mut faults_hit = 0;
     for (number, some) in cases.chunks(BATCH).enumerate() {
         score.count(some.len());
         for wrong in batch(&world, number, some).await {
             score.violation(wrong);
         }
+        faults_hit += end_faults(&world).await;
+    }
+    let cuts = cuts::happened() - cuts_before;
+    if only.is_none() {
+        // A second passing that does not come leaves its cut or its fault undone.
+        assert!(cuts > cases.len() / 2, "only {cuts} cuts");
+        assert!(faults_hit > cases.len() / 2, "only {faults_hit} faults");
     }
     score.close(if only.is_some() { 1 } else { wanted });
 }

@@ -31,7 +31,7 @@ async fn caller(
 ) -> Result<(u16, String), String> {
     let mut heard = String::new();
     for _time in 0..COMES_BACK {
-        let answer = world.try_call(base_url, Method::POST, path, Some(key), body);
+        let answer = world.try_call(base_url, path, key, body, 20);
         let Some(answer) = answer.await else {
             return Err("no answer".to_owned());
         };
@@ -87,7 +87,7 @@ async fn a_storm_with_one_key_has_one_effect_and_one_answer() {
         let storms = some
             .iter()
             .map(|number| storm(&world, &replicas, &portal, *number));
-        for wrong in join_all(storms).await.into_iter().flatten() {
+        for wrong in world.in_time(join_all(storms)).await.into_iter().flatten() {
             score.violation(wrong);
         }
         score.count(some.len());
@@ -136,7 +136,12 @@ async fn two_portals_at_once_never_use_each_others_key(engine: Database) {
                 caller(world, &world.service.base_url, &path, &key, &body).await
             }
         });
-        for wrong in join_all(runs).await.into_iter().filter_map(Result::err) {
+        for wrong in world
+            .in_time(join_all(runs))
+            .await
+            .into_iter()
+            .filter_map(Result::err)
+        {
             score.violation(wrong);
         }
         let calls = calls(&world).await;

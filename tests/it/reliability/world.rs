@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::cuts;
 use crate::support::database::Database;
 use crate::support::service::{Answer, Service};
 
@@ -16,6 +17,8 @@ pub(super) const PRICE: i64 = 1_500;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How often it is looked whether the service has come to rest.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// How often the service's clock is moved where it follows the wall's.
+const TICK: Duration = Duration::from_millis(100);
 /// Leases that may run out until the service is at rest. Each case is cut off at most twice.
 const LEASES: u32 = 3;
 
@@ -45,6 +48,7 @@ impl World {
     }
 
     pub(super) async fn start_with(engine: Database, settings: &[(&str, &str)]) -> Self {
+        cuts::listen();
         let mut all = vec![
             ("operations.poll_ms", "10"),
             ("operations.first_backoff_ms", "1"),
@@ -75,6 +79,10 @@ impl World {
         for key in [&portal.secret_key, &publishable] {
             service.accept_key(key, &portal.account, &[]).await;
         }
+        // A new account's clock shows the wall's time; ours may have been moved already.
+        let now = service.clock.now().as_seconds();
+        let clock = json!({"mode": "frozen", "advance_to": now + 1, "account": portal.account});
+        service.simulator(Method::POST, "/clock", clock).await;
         service.enabled_portal(name).await;
         service
             .put_credentials(name, &portal.secret_key, &publishable)
@@ -133,29 +141,25 @@ impl World {
         made["id"].as_str().unwrap().to_owned()
     }
 
-    /// A call with a key, whose answer may not come: the service is cut off under it.
+    /// A POST with a key that waits so many seconds. Its answer may not come: the service is cut off
+    /// under it.
     pub(super) async fn try_call(
         &self,
         base_url: &str,
-        method: Method,
         path: &str,
-        key: Option<&str>,
+        key: &str,
         body: &Value,
+        wait: u8,
     ) -> Option<Answer> {
-        let mut request = self
+        let request = self
             .service
             .client
-            .request(method, format!("{base_url}{path}"))
+            .post(format!("{base_url}{path}"))
             .header("authorization", self.service.bearer())
-            .header("prefer", "wait=2");
-        if let Some(key) = key {
-            request = request.header("idempotency-key", key);
-        }
-        if !body.is_null() {
-            request = request
-                .header("content-type", "application/json")
-                .body(body.to_string());
-        }
+            .header("prefer", format!("wait={wait}"))
+            .header("idempotency-key", key)
+            .header("content-type", "application/json")
+            .body(body.to_string());
         let response = request.send().await.ok()?;
         let (status, headers) = (response.status(), response.headers().clone());
         Some(Answer {
@@ -163,6 +167,22 @@ impl World {
             headers,
             text: response.text().await.ok()?,
         })
+    }
+
+    /// Does this while time passes as it does on the wall.
+    pub(super) async fn in_time<T>(&self, work: impl Future<Output = T>) -> T {
+        let passing = async {
+            let mut ticks = tokio::time::interval(TICK);
+            loop {
+                ticks.tick().await;
+                let millis = i64::try_from(TICK.as_millis()).unwrap();
+                self.service.clock.advance_millis(millis);
+            }
+        };
+        tokio::select! {
+            done = work => done,
+            () = passing => unreachable!("time does not end"),
+        }
     }
 
     /// Lets leases of cut-off work run out until nothing of these portals is running.
