@@ -42,6 +42,27 @@ impl Portal {
     }
 }
 
+/// A request that is asked again until it is answered.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) key: Option<String>,
+    pub(super) body: Value,
+}
+
+impl Asked {
+    /// A POST with a key.
+    pub(super) fn post(path: String, key: String, body: Value) -> Self {
+        Self {
+            method: Method::POST,
+            path,
+            key: Some(key),
+            body,
+        }
+    }
+}
+
 impl World {
     pub(super) async fn start(engine: Database) -> Self {
         Self::start_with(engine, &[]).await
@@ -91,29 +112,32 @@ impl World {
         portal
     }
 
-    /// Publishes the product `api` with the paid plan `gold`.
-    pub(super) async fn publish(&self, portal: &Portal) -> Answer {
+    /// The request that publishes a product with the paid plan `gold`.
+    pub(super) fn publishing(portal: &Portal, product: &str) -> Asked {
         let plan = json!({
             "id": "gold",
             "title": "Gold",
-            "description": "Everything",
-            "approval_required": false,
             "pricing": {
                 "model": "flat",
                 "price": {"amount": PRICE, "currency": "usd"},
                 "interval": {"unit": "month", "count": 1},
             },
         });
-        let product = json!({
-            "title": "API",
-            "version": "1.0.0",
-            "description": "All of it",
-            "state": "published",
-            "plans": [plan],
-        });
-        self.service
-            .put(&portal.path("/products/api"), product)
-            .await
+        Asked {
+            method: Method::PUT,
+            path: portal.path(&format!("/products/{product}")),
+            key: None,
+            body: json!({
+                "title": "API", "version": "1.0.0", "state": "published", "plans": [plan],
+            }),
+        }
+    }
+
+    /// The request that saves a new card for a customer.
+    pub(super) async fn saving(&self, portal: &Portal, customer: &str, key: &str) -> Asked {
+        let path = portal.path(&format!("/customers/{customer}/payment-methods"));
+        let body = json!({"payment_method": self.card(portal).await, "default": true});
+        Asked::post(path, key.to_owned(), body)
     }
 
     /// A customer of that external id; gives our id.
@@ -141,25 +165,20 @@ impl World {
         made["id"].as_str().unwrap().to_owned()
     }
 
-    /// A POST with a key that waits so many seconds. Its answer may not come: the service is cut off
+    /// Asks, and waits so many seconds for the work. The answer may not come: the service is cut off
     /// under it.
-    pub(super) async fn try_call(
-        &self,
-        base_url: &str,
-        path: &str,
-        key: &str,
-        body: &Value,
-        wait: u8,
-    ) -> Option<Answer> {
-        let request = self
+    pub(super) async fn ask(&self, base_url: &str, asked: &Asked, wait: u8) -> Option<Answer> {
+        let mut request = self
             .service
             .client
-            .post(format!("{base_url}{path}"))
+            .request(asked.method.clone(), format!("{base_url}{}", asked.path))
             .header("authorization", self.service.bearer())
             .header("prefer", format!("wait={wait}"))
-            .header("idempotency-key", key)
             .header("content-type", "application/json")
-            .body(body.to_string());
+            .body(asked.body.to_string());
+        if let Some(key) = &asked.key {
+            request = request.header("idempotency-key", key);
+        }
         let response = request.send().await.ok()?;
         let (status, headers) = (response.status(), response.headers().clone());
         Some(Answer {

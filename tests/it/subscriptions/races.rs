@@ -139,9 +139,10 @@ async fn a_cancel_that_races_the_making_wins(engine: Database) {
         .map(|event| event.seq)
         .collect();
     assert_eq!(sequence, [1, 2]);
-    let first = service.get(&format!(
+    let path = format!(
         "/v1/portals/acme/operations/{}",
         operation["id"].as_str().unwrap()
-    ));
+    );
+    let first = service.get(&path);
     assert_eq!(first.await.expect(200)["status"], "succeeded");
 }
