@@ -32,7 +32,7 @@ const FAULTS: [&str; 13] = [
     "not_found_plain",
 ];
 /// Cases that run at the same time in one portal.
-const BATCH: usize = 40;
+const BATCH: usize = 100;
 
 /// What is being done when it is cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,11 +239,8 @@ async fn batch(world: &World, number: usize, cases: &[Case]) -> Vec<String> {
         .iter()
         .map(|case| Run::prepare(world, &portal, case.clone()));
     done(world, &World::publishing(&portal, "api")).await;
-    let began = tokio::time::Instant::now();
     let runs = join_all(prepared).await;
-    eprintln!("prepared {:?}", began.elapsed());
     join_all(runs.iter().map(Run::run_into_it)).await;
-    eprintln!("run {:?}", began.elapsed());
     let mut wrong = Vec::new();
     wrong.extend(
         world
@@ -251,7 +248,6 @@ async fn batch(world: &World, number: usize, cases: &[Case]) -> Vec<String> {
             .await
             .err(),
     );
-    eprintln!("rest {:?}", began.elapsed());
     let answers = join_all(runs.iter().map(Run::ask_again)).await;
     wrong.extend(answers.into_iter().zip(&runs).filter_map(|(answer, run)| {
         let wrong = answer.err()?;
@@ -263,7 +259,6 @@ async fn batch(world: &World, number: usize, cases: &[Case]) -> Vec<String> {
             .await
             .err(),
     );
-    eprintln!("again {:?}", began.elapsed());
     let count = |of: fn(Work) -> bool| cases.iter().filter(|case| of(case.work)).count();
     let wanted = Wanted {
         customers: count(|work| work != Work::Publish),

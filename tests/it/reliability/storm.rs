@@ -17,7 +17,7 @@ on_both_databases!(two_portals_at_once_never_use_each_others_key);
 /// Callers that send the same request.
 const CALLERS: usize = 16;
 /// Keys that are stormed at the same time.
-const AT_ONCE: usize = 10;
+const AT_ONCE: usize = 5;
 /// How often a caller comes back that was told to.
 const COMES_BACK: usize = 500;
 
