@@ -4,7 +4,8 @@
 use secrecy::SecretString;
 
 use super::Context;
-use super::endpoints::{EndpointView, Replayed};
+use super::deliveries::Replayed;
+use super::endpoints::EndpointView;
 use crate::domain::error::Error;
 use crate::domain::operation::Operation;
 

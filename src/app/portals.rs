@@ -237,7 +237,10 @@ fn draft(action: &'static str, portal: &Portal) -> Draft {
     }
 }
 
-pub(super) fn merged(before: &Metadata, change: Option<&MetadataChange>) -> Result<Metadata, Error> {
+pub(super) fn merged(
+    before: &Metadata,
+    change: Option<&MetadataChange>,
+) -> Result<Metadata, Error> {
     let mut metadata = before.clone();
     match change {
         None => return Ok(metadata),

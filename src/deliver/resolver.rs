@@ -51,9 +51,8 @@ impl Resolve for Guard {
         let this_machine = self.allow_loopback && name.as_str() == super::target::LOCALHOST;
         let found = (self.lookup)(name.as_str().to_owned());
         Box::pin(async move {
-            let allowed = |address: &IpAddr| {
-                is_public(*address) || (this_machine && address.is_loopback())
-            };
+            let allowed =
+                |address: &IpAddr| is_public(*address) || (this_machine && address.is_loopback());
             let addresses: Vec<SocketAddr> = found
                 .await?
                 .into_iter()
@@ -95,7 +94,11 @@ mod tests {
         let public = ["1.1.1.1", "2606:4700:4700::1111"];
         for allow_loopback in [false, true] {
             assert_eq!(resolve(&both, "a.example", allow_loopback).await, public);
-            for none in [&["127.0.0.1"][..], &["169.254.169.254", "fd00:ec2::254"], &[]] {
+            for none in [
+                &["127.0.0.1"][..],
+                &["169.254.169.254", "fd00:ec2::254"],
+                &[],
+            ] {
                 let found = resolve(none, "a.example", allow_loopback).await;
                 assert!(found.is_empty(), "{none:?}");
             }

@@ -14,7 +14,14 @@ const HTTPS_PORT: u16 = 443;
 const FREE_PORTS: u16 = 1024;
 /// Ends of names that are never the public internet's (RFC 6761, RFC 6762, RFC 8375, RFC 9476, and
 /// ICANN's resolution of 2024 on `internal`).
-const PRIVATE_ENDS: [&str; 6] = ["localhost", "local", "internal", "home.arpa", "alt", "onion"];
+const PRIVATE_ENDS: [&str; 6] = [
+    "localhost",
+    "local",
+    "internal",
+    "home.arpa",
+    "alt",
+    "onion",
+];
 
 /// Why a URL must not be called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,8 +69,8 @@ impl Target {
         // The parser has read an IPv4 address in whichever spelling.
         let literal = host.trim_start_matches('[').trim_end_matches(']');
         let address: Option<IpAddr> = literal.parse().ok();
-        let this_machine = allow_loopback
-            && address.map_or(host == LOCALHOST, |address| address.is_loopback());
+        let this_machine =
+            allow_loopback && address.map_or(host == LOCALHOST, |address| address.is_loopback());
         match url.scheme() {
             "https" => {}
             "http" if this_machine => {}
@@ -122,12 +129,21 @@ mod tests {
     #[test]
     fn receivers_on_the_internet_may_be_called() {
         for (text, called) in [
-            ("https://hooks.acme.example/billing", "https://hooks.acme.example/billing"),
+            (
+                "https://hooks.acme.example/billing",
+                "https://hooks.acme.example/billing",
+            ),
             ("https://acme.example", "https://acme.example/"),
-            ("HTTPS://ACME.example:443/a?b=c@d", "https://acme.example/a?b=c@d"),
+            (
+                "HTTPS://ACME.example:443/a?b=c@d",
+                "https://acme.example/a?b=c@d",
+            ),
             ("https://acme.example:8443/", "https://acme.example:8443/"),
             ("https://1.1.1.1/", "https://1.1.1.1/"),
-            ("https://[2606:4700:4700::1111]/", "https://[2606:4700:4700::1111]/"),
+            (
+                "https://[2606:4700:4700::1111]/",
+                "https://[2606:4700:4700::1111]/",
+            ),
             ("https://bücher.example/", "https://xn--bcher-kva.example/"),
         ] {
             for allow_loopback in [false, true] {

@@ -147,7 +147,9 @@ mod tests {
     fn a_receiver_is_left_alone_as_long_as_it_asks_but_not_for_ever() {
         let wait = |seconds| {
             let asked = Some(Duration::from_secs(seconds));
-            next_attempt(START, 1, asked, 0).unwrap().millis_since(START)
+            next_attempt(START, 1, asked, 0)
+                .unwrap()
+                .millis_since(START)
         };
         assert_eq!(wait(1), 4_500);
         assert_eq!(wait(60), 60_000);

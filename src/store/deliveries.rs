@@ -43,9 +43,8 @@ impl TryFrom<DeliveryRow> for Delivery {
 
     fn try_from(row: DeliveryRow) -> Result<Self, StoreError> {
         let corrupt = StoreError::corrupt;
-        let reason = |text: String| {
-            Reason::parse(&text).ok_or_else(|| corrupt("webhook_deliveries.reason"))
-        };
+        let reason =
+            |text: String| Reason::parse(&text).ok_or_else(|| corrupt("webhook_deliveries.reason"));
         Ok(Self {
             portal: Slug::parse(&row.portal_id)
                 .ok_or_else(|| corrupt("webhook_deliveries.portal_id"))?,

@@ -5,9 +5,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::conn::db;
-use super::schema::{
-    event_heads, webhook_deliveries, webhook_endpoint_secrets, webhook_endpoints,
-};
+use super::schema::{event_heads, webhook_deliveries, webhook_endpoint_secrets, webhook_endpoints};
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;
 use crate::domain::credentials::Sealed;
@@ -273,11 +271,7 @@ pub async fn set_progress(
 ///
 /// # Errors
 /// What the database answers.
-pub async fn delete(
-    conn: &mut Conn,
-    id: &str,
-    expected_version: i64,
-) -> Result<bool, StoreError> {
+pub async fn delete(conn: &mut Conn, id: &str, expected_version: i64) -> Result<bool, StoreError> {
     let deleted = db!(conn, c => diesel::delete(
             webhook_endpoints::table
                 .filter(webhook_endpoints::id.eq(id))

@@ -2,8 +2,8 @@
 
 use portal_billing::domain::slug::Slug;
 use portal_billing::ids::{Ids, Kind};
-use portal_billing::store::events::{self, NewEvent};
 use portal_billing::store::Store;
+use portal_billing::store::events::{self, NewEvent};
 use serde_json::{Value, json};
 
 use crate::support::database::Database;

@@ -6,3 +6,4 @@ pub(crate) mod process;
 mod rotation;
 mod sealed;
 mod search;
+mod ssrf;

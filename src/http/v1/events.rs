@@ -105,7 +105,10 @@ pub struct EventListParams {
     cursor: Option<String>,
     /// Only of this type.
     #[serde(rename = "type")]
-    #[param(pattern = "^[a-z_]{1,64}\\.[a-z_]{1,64}$", example = "subscription.updated")]
+    #[param(
+        pattern = "^[a-z_]{1,64}\\.[a-z_]{1,64}$",
+        example = "subscription.updated"
+    )]
     event_type: Option<String>,
     /// Only about this thing.
     #[param(pattern = "^[A-Za-z0-9_./-]{1,255}$")]

@@ -63,13 +63,19 @@ async fn a_delivery_is_signed_as_the_standard_has_it(engine: Database) {
     let made = endpoint(&service, &receiver.url(), &["*"]).await;
     publish(&service, "acme", &[(UPDATED, "subn_a", 1)]).await;
     let received = receiver.count(1).await.remove(0);
-    let feed = service.get("/v1/portals/acme/events?subject=subn_a").await.json();
+    let feed = service
+        .get("/v1/portals/acme/events?subject=subn_a")
+        .await
+        .json();
     let event = &feed["data"][0];
     assert_eq!(received.id(), event["id"]);
     assert_eq!(received.path, "/hooks");
     assert_eq!(received.headers["content-type"], "application/json");
     let now = service.clock.now();
-    assert_eq!(received.headers["webhook-timestamp"], now.as_seconds().to_string());
+    assert_eq!(
+        received.headers["webhook-timestamp"],
+        now.as_seconds().to_string()
+    );
     assert_eq!(
         received.body,
         format!(
@@ -84,7 +90,11 @@ async fn a_delivery_is_signed_as_the_standard_has_it(engine: Database) {
     let log = log(&service, &made, all_are("delivered", 1)).await;
     assert_eq!(log[0]["event"], event["id"]);
     assert_eq!(
-        (&log[0]["attempts"], &log[0]["response_status"], &log[0]["reason"]),
+        (
+            &log[0]["attempts"],
+            &log[0]["response_status"],
+            &log[0]["reason"]
+        ),
         (&json!(1), &json!(200), &Value::Null)
     );
     assert_eq!(log[0]["finished_at"], now.to_rfc3339());
@@ -103,7 +113,10 @@ async fn a_rotated_secret_signs_beside_the_new_one_for_a_day(engine: Database) {
         rotated["secret"].as_str().unwrap(),
     );
     assert_ne!(old, new);
-    let keys = rotated["endpoint"]["public_keys"].as_array().unwrap().clone();
+    let keys = rotated["endpoint"]["public_keys"]
+        .as_array()
+        .unwrap()
+        .clone();
     let key = |place: usize| keys[place]["key"].as_str().unwrap();
     let end = service.clock.now().plus_millis(DAY).to_rfc3339();
     assert_eq!(
@@ -147,14 +160,21 @@ async fn a_failed_event_holds_up_its_subject_and_no_other(engine: Database) {
     ];
     publish(&service, "acme", &facts).await;
     let received = receiver.count(3).await;
-    assert_eq!(places(&received), ["subn_bad/1", "subn_good/1", "subn_good/2"]);
+    assert_eq!(
+        places(&received),
+        ["subn_bad/1", "subn_good/1", "subn_good/2"]
+    );
     let is_settled = |all: &[Value]| {
         let delivered = all.iter().filter(|it| it["status"] == "delivered");
         delivered.count() == 2
     };
     let waiting = log(&service, &made, is_settled).await;
     assert_eq!(
-        (&waiting[0]["attempts"], &waiting[0]["reason"], &waiting[0]["response_status"]),
+        (
+            &waiting[0]["attempts"],
+            &waiting[0]["reason"],
+            &waiting[0]["response_status"]
+        ),
         (&json!(1), &json!("status"), &json!(500))
     );
     assert_eq!(waiting[1]["attempts"], 0);
@@ -180,7 +200,12 @@ async fn an_event_is_given_up_after_ten_attempts(engine: Database) {
     .await;
     let made = endpoint(&service, &receiver.url(), &[UPDATED]).await;
     let began = service.clock.now();
-    publish(&service, "acme", &[(UPDATED, "subn_a", 1), (UPDATED, "subn_a", 2)]).await;
+    publish(
+        &service,
+        "acme",
+        &[(UPDATED, "subn_a", 1), (UPDATED, "subn_a", 2)],
+    )
+    .await;
     for attempt in 1..=10_i64 {
         receiver.count(usize::try_from(attempt).unwrap()).await;
         let is_counted = |all: &[Value]| all[0]["attempts"] == attempt;
@@ -227,8 +252,16 @@ async fn whatever_goes_wrong_is_tried_again(engine: Database) {
     let cases = [
         (Reaction::Status(500), "status", json!(500)),
         (Reaction::Status(404), "status", json!(404)),
-        (Reaction::Header(301, "location", location), "status", json!(301)),
-        (Reaction::Header(307, "location", location), "status", json!(307)),
+        (
+            Reaction::Header(301, "location", location),
+            "status",
+            json!(301),
+        ),
+        (
+            Reaction::Header(307, "location", location),
+            "status",
+            json!(307),
+        ),
         (Reaction::Reset, "interrupted", Value::Null),
         (Reaction::Hang, "timeout", Value::Null),
     ];
@@ -272,11 +305,19 @@ async fn a_receiver_that_is_gone_gets_nothing_more(engine: Database) {
     let disabled = eventually(shown, |it| it["enabled"] == false).await;
     let at = service.clock.now().to_rfc3339();
     assert_eq!(disabled["disabled"], json!({"reason": "gone", "at": at}));
-    let feed = service.get("/v1/portals/acme/events?type=webhook_endpoint.disabled").await;
+    let feed = service
+        .get("/v1/portals/acme/events?type=webhook_endpoint.disabled")
+        .await;
     let event = feed.json()["data"][0].clone();
-    assert_eq!((&event["subject"], &event["sequence"]), (&made["endpoint"]["id"], &json!(2)));
+    assert_eq!(
+        (&event["subject"], &event["sequence"]),
+        (&made["endpoint"]["id"], &json!(2))
+    );
     assert_eq!(event["data"]["disabled"]["reason"], "gone");
-    let audit = service.get("/v1/portals/acme/audit-log?limit=1").await.json();
+    let audit = service
+        .get("/v1/portals/acme/audit-log?limit=1")
+        .await
+        .json();
     assert_eq!(audit["data"][0]["action"], "webhook_endpoint.disabled");
     assert_eq!(audit["data"][0]["actor"]["subject"], "worker");
     // Another endpoint shows that the loop has been around, and that this one got nothing of it.
@@ -294,14 +335,18 @@ async fn a_receiver_that_is_gone_gets_nothing_more(engine: Database) {
 async fn a_receiver_that_wants_to_be_left_alone_is(engine: Database) {
     let service = service(engine, &[]).await;
     for (round, status) in [429, 503].into_iter().enumerate() {
-        let receiver = Receiver::deciding(move |_| Reaction::Header(status, "retry-after", "120")).await;
+        let receiver =
+            Receiver::deciding(move |_| Reaction::Header(status, "retry-after", "120")).await;
         let made = endpoint(&service, &receiver.url(), &[UPDATED]).await;
         let witness = Receiver::start().await;
         let other = endpoint(&service, &witness.url(), &[UPDATED]).await;
         let subject = format!("subn_{round}");
         publish(&service, "acme", &[(UPDATED, &subject, 1)]).await;
         receiver.count(1).await;
-        log(&service, &made, |all| all.len() == 1 && all[0]["attempts"] == 1).await;
+        log(&service, &made, |all| {
+            all.len() == 1 && all[0]["attempts"] == 1
+        })
+        .await;
         // Nothing of any other thing either, long after the plan's five seconds.
         receiver.decide(|_| Reaction::Status(200));
         service.clock.advance_millis(119 * SECOND);
@@ -322,7 +367,12 @@ async fn an_endpoint_that_takes_nothing_for_days_is_disabled(engine: Database) {
     let service = service(engine, &[("deliveries.disable_after_days", "2")]).await;
     let receiver = Receiver::deciding(|_| Reaction::Status(500)).await;
     let made = endpoint(&service, &receiver.url(), &[UPDATED]).await;
-    publish(&service, "acme", &[(UPDATED, "subn_a", 1), (UPDATED, "subn_a", 2)]).await;
+    publish(
+        &service,
+        "acme",
+        &[(UPDATED, "subn_a", 1), (UPDATED, "subn_a", 2)],
+    )
+    .await;
     for attempt in 1..=10 {
         receiver.count(attempt).await;
         log(&service, &made, |all| {
@@ -348,7 +398,12 @@ async fn an_endpoint_gets_what_it_wants_and_from_its_making_on(engine: Database)
     publish(&service, "acme", &[(UPDATED, "subn_old", 1)]).await;
     let (all, some) = (Receiver::start().await, Receiver::start().await);
     let made = endpoint(&service, &all.url(), &["*"]).await;
-    endpoint(&service, &some.url(), &["customer.created", "product.created"]).await;
+    endpoint(
+        &service,
+        &some.url(),
+        &["customer.created", "product.created"],
+    )
+    .await;
     let facts = [
         ("customer.created", "org_a", 1),
         (UPDATED, "subn_a", 1),
@@ -363,12 +418,16 @@ async fn an_endpoint_gets_what_it_wants_and_from_its_making_on(engine: Database)
     assert!(!received.iter().any(|it| it.subject() == id_of(&made)));
     assert!(!received.iter().any(|it| it.subject() == "subn_old"));
     let filtered = format!("{}/deliveries?status=delivered&limit=1", path_of(&made));
-    let first = eventually(async || service.get(&filtered).await, |it| {
-        it["has_more"] == true
-    })
+    let first = eventually(
+        async || service.get(&filtered).await,
+        |it| it["has_more"] == true,
+    )
     .await;
     let cursor = first["next_cursor"].as_str().unwrap();
-    let second = service.get(&format!("{filtered}&cursor={cursor}")).await.expect(200);
+    let second = service
+        .get(&format!("{filtered}&cursor={cursor}"))
+        .await
+        .expect(200);
     assert_ne!(first["data"][0]["id"], second["data"][0]["id"]);
     let event = first["data"][0]["event"].as_str().unwrap();
     let one = format!("{}/deliveries?event={event}", path_of(&made));
@@ -380,7 +439,10 @@ async fn what_waited_is_sent_when_the_endpoint_is_enabled_again(engine: Database
     let receiver = Receiver::deciding(|_| Reaction::Status(500)).await;
     let made = endpoint(&service, &receiver.url(), &[UPDATED]).await;
     publish(&service, "acme", &[(UPDATED, "subn_a", 1)]).await;
-    log(&service, &made, |all| all.len() == 1 && all[0]["attempts"] == 1).await;
+    log(&service, &made, |all| {
+        all.len() == 1 && all[0]["attempts"] == 1
+    })
+    .await;
     let patch = async |body: Value| {
         service
             .call(Method::PATCH, &path_of(&made), body)
@@ -388,7 +450,12 @@ async fn what_waited_is_sent_when_the_endpoint_is_enabled_again(engine: Database
             .expect(200)
     };
     patch(json!({"enabled": false})).await;
-    publish(&service, "acme", &[(UPDATED, "subn_a", 2), (UPDATED, "subn_b", 1)]).await;
+    publish(
+        &service,
+        "acme",
+        &[(UPDATED, "subn_a", 2), (UPDATED, "subn_b", 1)],
+    )
+    .await;
     service.clock.advance_millis(30 * DAY);
     let moved = Receiver::start().await;
     let enabled = patch(json!({"enabled": true, "url": moved.url()})).await;
@@ -405,12 +472,22 @@ async fn what_waited_is_sent_when_the_endpoint_is_enabled_again(engine: Database
 
 async fn events_are_sent_again_by_time_and_from_an_event_on(engine: Database) {
     let service = service(engine, &[]).await;
-    publish(&service, "acme", &[(UPDATED, "subn_a", 1), ("customer.created", "org_a", 1)]).await;
+    publish(
+        &service,
+        "acme",
+        &[(UPDATED, "subn_a", 1), ("customer.created", "org_a", 1)],
+    )
+    .await;
     let receiver = Receiver::start().await;
     let made = endpoint(&service, &receiver.url(), &[UPDATED]).await;
     service.clock.advance_millis(HOUR);
     let since = service.clock.now().to_rfc3339();
-    publish(&service, "acme", &[(UPDATED, "subn_a", 2), (UPDATED, "subn_b", 1)]).await;
+    publish(
+        &service,
+        "acme",
+        &[(UPDATED, "subn_a", 2), (UPDATED, "subn_b", 1)],
+    )
+    .await;
     service.clock.advance_millis(HOUR);
     let until = service.clock.now().to_rfc3339();
     publish(&service, "acme", &[(UPDATED, "subn_a", 3)]).await;

@@ -38,10 +38,17 @@ async fn an_endpoint_shows_its_secret_once(engine: Database) {
     assert!(secret.starts_with("whsec_") && secret.len() > 40);
     let shown = &made["endpoint"];
     let id = shown["id"].as_str().unwrap();
-    assert_eq!(shown["events"], json!(["customer.created", "subscription.updated"]));
+    assert_eq!(
+        shown["events"],
+        json!(["customer.created", "subscription.updated"])
+    );
     assert_eq!(shown["description"], "For the portal");
     assert_eq!(
-        (&shown["enabled"], &shown["disabled"], &shown["failing_since"]),
+        (
+            &shown["enabled"],
+            &shown["disabled"],
+            &shown["failing_since"]
+        ),
         (&json!(true), &Value::Null, &Value::Null)
     );
     let path = format!("{ENDPOINTS}/{id}");
@@ -68,7 +75,9 @@ async fn an_endpoint_is_changed_under_its_tag(engine: Database) {
     let bearer = service.bearer();
     let patch = async |tag: &str, body: Value| {
         let headers = [("authorization", bearer.as_str()), ("if-match", tag)];
-        service.call_with(Method::PATCH, &path, &headers, body).await
+        service
+            .call_with(Method::PATCH, &path, &headers, body)
+            .await
     };
     service.clock.advance_millis(1);
     let changed = patch(
@@ -83,15 +92,25 @@ async fn an_endpoint_is_changed_under_its_tag(engine: Database) {
     assert_eq!(changed["events"], json!(["customer.created"]));
     assert_eq!(changed["enabled"], false);
     let at = service.clock.now().to_rfc3339();
-    assert_eq!(changed["disabled"], json!({"reason": "requested", "at": at}));
+    assert_eq!(
+        changed["disabled"],
+        json!({"reason": "requested", "at": at})
+    );
     patch(&tag, json!({"enabled": true}))
         .await
         .problem(412, "precondition_failed");
-    let removed = patch(&newer, json!({"description": null, "metadata": null, "enabled": true}))
-        .await
-        .expect(200);
+    let removed = patch(
+        &newer,
+        json!({"description": null, "metadata": null, "enabled": true}),
+    )
+    .await
+    .expect(200);
     assert_eq!(
-        (&removed["description"], &removed["metadata"], &removed["disabled"]),
+        (
+            &removed["description"],
+            &removed["metadata"],
+            &removed["disabled"]
+        ),
         (&Value::Null, &json!({}), &Value::Null)
     );
     // What changes nothing makes no version.
@@ -106,7 +125,10 @@ async fn an_endpoint_is_changed_under_its_tag(engine: Database) {
         .call_with(Method::GET, &path, &headers, Value::Null)
         .await;
     assert_eq!(known.status.as_u16(), 304);
-    let headers = [("authorization", bearer.as_str()), ("if-match", tag.as_str())];
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("if-match", tag.as_str()),
+    ];
     service
         .call_with(Method::DELETE, &path, &headers, Value::Null)
         .await
@@ -131,16 +153,34 @@ async fn what_an_endpoint_must_not_be_is_refused(engine: Database) {
         (with("url", json!("https://u:p@acme.example/")), "/url"),
         (with("url", json!("https://acme.example:25/")), "/url"),
         (with("url", json!("https://10.0.0.1/")), "/url"),
-        (with("url", json!("https://a.example/sk_test_0123456789abcdef")), "/url"),
-        (with("url", json!(format!("https://a.example/{}", "x".repeat(2000)))), "/url"),
+        (
+            with("url", json!("https://a.example/sk_test_0123456789abcdef")),
+            "/url",
+        ),
+        (
+            with(
+                "url",
+                json!(format!("https://a.example/{}", "x".repeat(2000))),
+            ),
+            "/url",
+        ),
         (with("events", json!([])), "/events"),
-        (with("events", json!(["*", "customer.created"])), "/events/0"),
+        (
+            with("events", json!(["*", "customer.created"])),
+            "/events/0",
+        ),
         (with("events", json!(["nothing.happened"])), "/events/0"),
-        (with("events", json!(["customer.created", "customer.created"])), "/events/1"),
+        (
+            with("events", json!(["customer.created", "customer.created"])),
+            "/events/1",
+        ),
         (with("events", json!("*")), "/events"),
         (with("description", json!("")), "/description"),
         (with("description", json!("x".repeat(201))), "/description"),
-        (with("metadata", json!({"k": "v".repeat(501)})), "/metadata/k"),
+        (
+            with("metadata", json!({"k": "v".repeat(501)})),
+            "/metadata/k",
+        ),
         (with("enabled", json!("yes")), "/enabled"),
         (with("secret", json!("whsec_own")), "/secret"),
     ] {
@@ -179,7 +219,12 @@ async fn what_an_endpoint_must_not_be_is_refused(engine: Database) {
 
 async fn a_portal_has_sixteen_endpoints_at_most(engine: Database) {
     let service = service(engine, &[]).await;
-    let make = || service.post(ENDPOINTS, json!({"url": "https://a.example/", "events": ["*"]}));
+    let make = || {
+        service.post(
+            ENDPOINTS,
+            json!({"url": "https://a.example/", "events": ["*"]}),
+        )
+    };
     let made = futures_util::future::join_all((0..20).map(|_| make())).await;
     let count = made.iter().filter(|it| it.status.as_u16() == 201).count();
     assert_eq!(count, 16);
@@ -188,7 +233,10 @@ async fn a_portal_has_sixteen_endpoints_at_most(engine: Database) {
     let mut seen = Vec::new();
     let mut query = "?limit=7".to_owned();
     loop {
-        let page = service.get(&format!("{ENDPOINTS}{query}")).await.expect(200);
+        let page = service
+            .get(&format!("{ENDPOINTS}{query}"))
+            .await
+            .expect(200);
         seen.extend(page["data"].as_array().unwrap().clone());
         match page["next_cursor"].as_str() {
             Some(cursor) => query = format!("?limit=7&cursor={cursor}"),

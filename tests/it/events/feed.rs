@@ -24,7 +24,13 @@ fn subjects(page: &Value) -> Vec<String> {
     let events = page["data"].as_array().unwrap();
     events
         .iter()
-        .map(|event| format!("{}/{}", event["subject"].as_str().unwrap(), event["sequence"]))
+        .map(|event| {
+            format!(
+                "{}/{}",
+                event["subject"].as_str().unwrap(),
+                event["sequence"]
+            )
+        })
         .collect()
 }
 
@@ -79,7 +85,9 @@ async fn filters_leave_out_what_is_not_asked_for_and_go_on_behind_it(engine: Dat
     assert_eq!(subjects(&one), ["org_a/1", "org_a/2"]);
     assert_eq!(one["has_more"], true);
     // The next page as the `Link` header names it.
-    let answer = service.get(&format!("{EVENTS}?subject=org_a&limit=2")).await;
+    let answer = service
+        .get(&format!("{EVENTS}?subject=org_a&limit=2"))
+        .await;
     let link = answer.header("link").unwrap();
     let next = link
         .strip_prefix('<')
@@ -101,8 +109,20 @@ async fn filters_leave_out_what_is_not_asked_for_and_go_on_behind_it(engine: Dat
 async fn an_organization_sees_what_concerns_it(engine: Database) {
     let service = service(engine, &[]).await;
     let of = |org| Some(org);
-    publish_for(&service, "acme", of("one"), &[("customer.created", "org_1", 1)]).await;
-    publish_for(&service, "acme", of("two"), &[("customer.created", "org_2", 1)]).await;
+    publish_for(
+        &service,
+        "acme",
+        of("one"),
+        &[("customer.created", "org_1", 1)],
+    )
+    .await;
+    publish_for(
+        &service,
+        "acme",
+        of("two"),
+        &[("customer.created", "org_2", 1)],
+    )
+    .await;
     publish(&service, "acme", &[("product.created", "weather", 1)]).await;
     let read = async |claims: &[(&str, &str)]| {
         let token = format!("Bearer {}", service.token(claims));
@@ -161,7 +181,10 @@ async fn changes_of_endpoints_are_events(engine: Database) {
     service.delete(&path).await.expect(204);
     let feed = page(&service, &format!("subject={id}")).await;
     let events = feed["data"].as_array().unwrap();
-    let types: Vec<_> = events.iter().map(|it| it["type"].as_str().unwrap()).collect();
+    let types: Vec<_> = events
+        .iter()
+        .map(|it| it["type"].as_str().unwrap())
+        .collect();
     assert_eq!(
         types,
         [
@@ -173,6 +196,9 @@ async fn changes_of_endpoints_are_events(engine: Database) {
     );
     assert_eq!(subjects(&feed), [1, 2, 3, 4].map(|n| format!("{id}/{n}")));
     assert_eq!(events[1]["data"]["description"], "x");
-    assert_eq!(events[2]["data"]["public_keys"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        events[2]["data"]["public_keys"].as_array().unwrap().len(),
+        2
+    );
     assert!(!feed.to_string().contains("whsec_"));
 }

@@ -71,7 +71,11 @@ async fn nothing_is_lost_and_everything_is_in_order(engine: Database) {
             .map(|n| {
                 let subject = (n * 7 + published) % SUBJECTS;
                 versions[subject] += 1;
-                ("subscription.updated", subjects[subject].as_str(), versions[subject])
+                (
+                    "subscription.updated",
+                    subjects[subject].as_str(),
+                    versions[subject],
+                )
             })
             .collect();
         publish(&service, "acme", &facts).await;

@@ -32,10 +32,14 @@ struct Replicas {
 impl Replicas {
     async fn new() -> Self {
         let database = FreshDatabase::new(Database::Pg).await;
-        let variable = |name: &str, value: &str| (format!("PORTAL_BILLING__{name}"), value.to_owned());
+        let variable =
+            |name: &str, value: &str| (format!("PORTAL_BILLING__{name}"), value.to_owned());
         let environment = BTreeMap::from([
             variable("KEYS__MASTER_KEY", &BASE64.encode(&[7; 32])),
-            variable("AUTH__DEVELOPMENT_SECRET", "a development secret of replicas"),
+            variable(
+                "AUTH__DEVELOPMENT_SECRET",
+                "a development secret of replicas",
+            ),
             variable("DATABASE__URL", &database.url),
         ]);
         let sources = Sources {

@@ -182,7 +182,10 @@ impl Receiver {
         };
         let Ok(received) = tokio::time::timeout(PATIENCE, arrived).await else {
             let ids: Vec<_> = self.received().iter().map(|it| it.body.clone()).collect();
-            panic!("{} requests did not come to what was waited for: {ids:#?}", ids.len());
+            panic!(
+                "{} requests did not come to what was waited for: {ids:#?}",
+                ids.len()
+            );
         };
         received
     }
@@ -215,7 +218,9 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
         }
         let answer = match reaction {
             Reaction::Status(status) => answer(status, ""),
-            Reaction::Header(status, name, value) => answer(status, &format!("{name}: {value}\r\n")),
+            Reaction::Header(status, name, value) => {
+                answer(status, &format!("{name}: {value}\r\n"))
+            }
             Reaction::Slowly(millis) => {
                 // A receiver that does something with what it gets.
                 tokio::time::sleep(Duration::from_millis(millis)).await;
@@ -240,7 +245,11 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
 }
 
 fn answer(status: u16, headers: &str) -> String {
-    let length = if status == 204 { "" } else { "content-length: 0\r\n" };
+    let length = if status == 204 {
+        ""
+    } else {
+        "content-length: 0\r\n"
+    };
     format!("HTTP/1.1 {status} Status\r\n{headers}{length}\r\n")
 }
 
