@@ -23,4 +23,4 @@ simulator-score: ## How many billing scripts of Stripe's CLI the simulator passe
 	@stripe-simulator/scripts/simulator_score.sh
 
 clean-test: ## Remove the tools and data the tests set up for themselves
-	@rm -rf target/test-tools target/outside-python stripe-simulator/tests/outside/node_modules scripts/tools/node_modules
+	@rm -rf target/test-tools target/sdk target/outside-python stripe-simulator/tests/outside/node_modules scripts/tools/node_modules

@@ -7,7 +7,7 @@ target="${CARGO_TARGET_DIR:-$root/target}"
 # Whatever the scripts install for themselves; `make clean-test` removes it.
 tools="$root/target/test-tools"
 # The oldest Node.js that the tools' own manifests name.
-node_at_least="20.19"
+node_at_least="22.18"
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -57,13 +57,15 @@ need_python() {
 # need_node: the system's Node.js if it is new enough, else one from the Python registry, which
 # ships its binaries for every platform; leaves it in PATH.
 need_node() {
-  if ! command -v npm > /dev/null || ! newer_than "$node_at_least" "$(node --version 2> /dev/null)"; then
-    need_python || return 1
-    say "Fetching Node.js: the system has none of at least $node_at_least."
-    python -m pip install --quiet --disable-pip-version-check --no-deps \
-      -r "$root/scripts/tools/node-requirements.txt" || return 1
-  fi
+  has_node && return
+  need_python || return 1
+  has_node && return
+  say "Fetching Node.js: the system has none of at least $node_at_least."
+  python -m pip install --quiet --disable-pip-version-check --no-deps \
+    -r "$root/scripts/tools/node-requirements.txt"
 }
+
+has_node() { command -v npm > /dev/null && newer_than "$node_at_least" "$(node --version 2> /dev/null)"; }
 
 newer_than() { [ -n "$2" ] && printf '%s\n%s\n' "$1" "${2#v}" | sort -VC; }
 

@@ -79,6 +79,10 @@ run_generated_cases() {
   need_python && build_binaries && python tests/generated/run.py --binaries "$target/debug" ${full:+--full}
 }
 
+run_sdk_clients() {
+  need_python && need_npm_tools && build_binaries && python tests/sdk/run.py --binaries "$target/debug"
+}
+
 run_outside_clients() {
   need_python && need_node && build_binaries \
     && STRIPE_SIMULATOR_BIN="$target/debug/stripe-simulator" stripe-simulator/scripts/outside_clients.sh
@@ -99,6 +103,7 @@ step doc-tests run_doc_tests
 step openapi check_openapi
 step openapi-lint lint_openapi
 step generated-cases run_generated_cases
+step sdk-clients run_sdk_clients
 step outside-clients run_outside_clients
 [ -z "$full" ] || step simulator-score run_simulator_score
 

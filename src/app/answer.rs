@@ -4,10 +4,17 @@
 use secrecy::SecretString;
 
 use super::Context;
+use super::catalog::Imported;
 use super::deliveries::Replayed;
 use super::endpoints::EndpointView;
+use super::hosted::{HostedPage, SetupIntentView};
+use super::payment_methods::MethodView;
+use super::subscriptions::SubscriptionView;
+use crate::domain::catalog::Product;
+use crate::domain::customer::Customer;
 use crate::domain::error::Error;
 use crate::domain::operation::Operation;
+use crate::domain::slug::Slug;
 
 /// An answer as it is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +40,49 @@ impl Rendered {
 pub enum Outcome {
     /// A durable operation that goes on by itself (202).
     Accepted(Operation),
+    /// A customer, made now (201) or there already (200).
+    Customer {
+        /// As it is now.
+        customer: Box<Customer>,
+        /// Whether it was made now.
+        created: bool,
+    },
+    /// A product, made now (201) or there already (200).
+    Product {
+        /// The portal it belongs to.
+        portal: Slug,
+        /// As it is now.
+        product: Box<Product>,
+        /// Whether it was made now.
+        created: bool,
+    },
+    /// What became of a document whose product was stored, made now (201) or there already (200).
+    Imported {
+        /// The portal it belongs to.
+        portal: Slug,
+        /// The product and the report.
+        imported: Box<Imported>,
+        /// Whether the product was made now.
+        created: bool,
+    },
+    /// A payment method, saved now (201) or there already (200).
+    PaymentMethod {
+        /// As it is now.
+        view: Box<MethodView>,
+        /// Whether it was saved now.
+        created: bool,
+    },
+    /// A setup intent (201).
+    SetupIntent(Box<SetupIntentView>),
+    /// A page of Stripe's (201).
+    HostedPage(Box<HostedPage>),
+    /// A subscription, made now (201) or there already (200).
+    Subscription {
+        /// As it is now.
+        view: Box<SubscriptionView>,
+        /// Whether it was made now.
+        created: bool,
+    },
     /// Done, and there is nothing to show (204).
     Nothing,
     /// A webhook endpoint of the portal's (200).

@@ -13,6 +13,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 pub mod auth;
 mod body;
+mod document;
 pub mod etag;
 pub mod extract;
 pub mod idempotency;
@@ -54,8 +55,9 @@ pub struct State {
 /// Mounts every route, and with that describes it.
 pub fn routes(config: &mut ServiceConfig<'_>) {
     use v1::{
-        audit_log, credentials, events, hooks, operations, portals, stripe_module,
-        webhook_deliveries, webhook_endpoints,
+        audit_log, credentials, customers, events, hooks, hosted, imports, operations,
+        payment_methods, portals, products, stripe_module, subscriptions, webhook_deliveries,
+        webhook_endpoints,
     };
     config
         .service(portals::list)
@@ -70,6 +72,32 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(credentials::get)
         .service(credentials::verify)
         .service(credentials::delete)
+        .service(customers::create)
+        .service(customers::list)
+        .service(customers::get)
+        .service(customers::patch)
+        .service(customers::delete)
+        .service(hosted::create_setup_intent)
+        .service(hosted::create_checkout_session)
+        .service(hosted::create_portal_session)
+        .service(payment_methods::create)
+        .service(payment_methods::list)
+        .service(payment_methods::get)
+        .service(payment_methods::delete)
+        .service(products::list)
+        .service(imports::import)
+        .service(products::put)
+        .service(products::get)
+        .service(products::delete)
+        .service(products::get_plan)
+        .service(subscriptions::create)
+        .service(subscriptions::list)
+        .service(subscriptions::get)
+        .service(subscriptions::patch)
+        .service(subscriptions::approve)
+        .service(subscriptions::reject)
+        .service(subscriptions::cancel)
+        .service(subscriptions::undo_cancel)
         .service(operations::list)
         .service(operations::get)
         .service(operations::retry)

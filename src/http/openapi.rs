@@ -21,6 +21,8 @@ use super::auth::Scope;
 use super::problem::{ProblemBody, ProblemField, ProblemStripe};
 use super::routes;
 
+mod unions;
+
 const PROBLEM_JSON: &str = "application/problem+json";
 const BEARER: &str = "bearer";
 
@@ -32,6 +34,9 @@ pub fn document() -> OpenApi {
         .configure(routes)
         .split_for_parts();
     add_problem_schemas(&mut document);
+    if let Some(components) = &mut document.components {
+        unions::say_by_discriminator(components);
+    }
     for (path, item) in &mut document.paths.paths {
         for operation in operations(item) {
             complete(path, operation);
@@ -111,6 +116,10 @@ fn base() -> OpenApi {
         .tags(Some([
             tag("Portals", "Developer portals: the tenants."),
             tag("Stripe module", "A portal's Stripe integration, its credentials and its readiness."),
+            tag("Customers", "Consumer organizations as a portal bills them."),
+            tag("Payment methods", "What customers pay with, and where consumers enter it."),
+            tag("Catalog", "Products and their plans: what a portal publishes."),
+            tag("Subscriptions", "Who has subscribed to which plan, and may use the API now."),
             tag("Operations", "Durable units of work that reach Stripe."),
             tag("Events", "What happened, for those who poll."),
             tag("Webhooks", "Where this service posts what happened."),

@@ -174,6 +174,7 @@ pub struct ProblemBody {
     errors: Vec<ProblemField>,
     /// What Stripe said, where it did.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     stripe: Option<ProblemStripe>,
 }
 
@@ -193,12 +194,15 @@ pub struct ProblemField {
 pub struct ProblemStripe {
     /// Stripe's `Request-Id`; Stripe's support and dashboard find the call by it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     request_id: Option<String>,
     /// Stripe's error code.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     code: Option<String>,
     /// The issuer's decline code.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     decline_code: Option<String>,
 }
 

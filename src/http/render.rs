@@ -7,7 +7,13 @@ use secrecy::SecretString;
 use serde::Serialize;
 
 use super::problem;
+use super::v1::customers::CustomerBody;
+use super::v1::hosted::{HostedPageBody, SetupIntentBody};
+use super::v1::imports::ImportBody;
 use super::v1::operations::OperationBody;
+use super::v1::payment_methods::tagged;
+use super::v1::products::ProductBody;
+use super::v1::subscriptions;
 use super::v1::webhook_deliveries::ReplayBody;
 use super::v1::webhook_endpoints::{EndpointBody, EndpointSecretBody, tag_of};
 use crate::app::Context;
@@ -26,6 +32,54 @@ impl Render for Views {
                 headers: Vec::new(),
                 body: String::new(),
             },
+            Outcome::Customer { customer, created } => {
+                let (tag, location) = (
+                    customer.tag(),
+                    format!("/v1/portals/{}/customers/{}", customer.portal, customer.id),
+                );
+                made(
+                    *created,
+                    &CustomerBody::from((**customer).clone()),
+                    location,
+                )
+                .with("etag", format!("\"{tag}\""))
+            }
+            Outcome::PaymentMethod { view, created } => {
+                let method = &view.method;
+                let location = format!(
+                    "/v1/portals/{}/customers/{}/payment-methods/{}",
+                    method.portal, method.customer_id, method.id
+                );
+                let (tag, body) = tagged((**view).clone());
+                made(*created, &body, location).with("etag", format!("\"{tag}\""))
+            }
+            Outcome::SetupIntent(view) => json(201, &SetupIntentBody::from((**view).clone())),
+            Outcome::HostedPage(page) => json(201, &HostedPageBody::from((**page).clone())),
+            Outcome::Product {
+                portal,
+                product,
+                created,
+            } => {
+                let location = format!("/v1/portals/{portal}/products/{}", product.id);
+                made(*created, &ProductBody::from(&**product), location)
+                    .with("etag", format!("\"{}\"", product.tag()))
+            }
+            Outcome::Imported {
+                portal,
+                imported,
+                created,
+            } => {
+                let id = imported.product.as_ref().map(|product| &product.id);
+                let id = id.map(ToString::to_string).unwrap_or_default();
+                let location = format!("/v1/portals/{portal}/products/{id}");
+                made(*created, &ImportBody::from(&**imported), location)
+            }
+            Outcome::Subscription { view, created } => {
+                let (portal, id) = (&view.subscription.portal, &view.subscription.id);
+                let location = format!("/v1/portals/{portal}/subscriptions/{id}");
+                let (tag, body) = subscriptions::tagged((**view).clone());
+                made(*created, &body, location).with("etag", format!("\"{tag}\""))
+            }
             Outcome::Accepted(operation) => {
                 let location = format!(
                     "/v1/portals/{}/operations/{}",
@@ -58,6 +112,15 @@ impl Rendered {
     fn with(mut self, name: &str, value: String) -> Self {
         self.headers.push((name.to_owned(), value));
         self
+    }
+}
+
+/// 201 with the place of what was made, or 200.
+fn made<T: Serialize>(created: bool, body: &T, location: String) -> Rendered {
+    if created {
+        json(201, body).with("location", location)
+    } else {
+        json(200, body)
     }
 }
 

@@ -32,6 +32,12 @@ pub(super) struct Readiness {
     database: &'static str,
 }
 
+/// A file, byte for byte.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "documents a body that is not JSON")]
+pub(super) struct DocsFile(Vec<u8>);
+
 /// Is the process alive
 #[utoipa::path(
     operation_id = "service_health",
@@ -118,7 +124,7 @@ pub(super) async fn docs() -> HttpResponse {
     tag = "Service",
     params(("file" = String, Path, description = "The file's name", max_length = 64)),
     responses(
-        (status = 200, description = "The file", content_type = "application/octet-stream"),
+        (status = 200, description = "The file", body = inline(DocsFile), content_type = "application/octet-stream"),
         (status = 404, description = "There is no such file"),
     ),
 )]

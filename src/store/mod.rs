@@ -12,8 +12,10 @@ use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use tokio::sync::{Mutex, MutexGuard};
 
 pub mod audit;
+pub mod catalog;
 mod conn;
 pub mod credentials;
+pub mod customers;
 pub mod deliveries;
 pub mod endpoints;
 mod error;
@@ -22,12 +24,17 @@ pub mod feed;
 pub mod idempotency;
 pub mod migrate;
 pub mod operations;
+pub mod payment_methods;
+pub mod plans;
 pub mod portal_keys;
 pub mod portals;
+mod pricing;
 mod schema;
 pub mod stripe_events;
 pub mod stripe_modules;
 pub mod stripe_objects;
+pub mod subscription_actions;
+pub mod subscriptions;
 pub mod webhook_endpoints;
 
 pub use conn::Conn;

@@ -145,6 +145,7 @@ diesel::table! {
         product_version -> Text,
         description -> Text,
         state -> Text,
+        nonce -> Text,
         version -> BigInt,
         created_at -> BigInt,
         updated_at -> BigInt,
@@ -165,6 +166,8 @@ diesel::table! {
         stripe_account -> Nullable<Text>,
         stripe_livemode -> Nullable<Bool>,
         stripe_product -> Nullable<Text>,
+        stripe_name -> Nullable<Text>,
+        stripe_archived -> Bool,
         created_at -> BigInt,
         updated_at -> BigInt,
     }
@@ -180,6 +183,7 @@ diesel::table! {
         stripe_account -> Nullable<Text>,
         stripe_livemode -> Nullable<Bool>,
         stripe_price -> Nullable<Text>,
+        stripe_archived -> Bool,
         created_at -> BigInt,
     }
 }
@@ -248,8 +252,10 @@ diesel::table! {
         canceled_at -> Nullable<BigInt>,
         ended_at -> Nullable<BigInt>,
         unpaid_since -> Nullable<BigInt>,
+        dunning -> Text,
         latest_invoice -> Nullable<Text>,
         scheduled_change -> Nullable<Text>,
+        requested -> Nullable<Text>,
         metadata -> Text,
         stripe_account -> Nullable<Text>,
         stripe_livemode -> Nullable<Bool>,
@@ -349,6 +355,8 @@ diesel::table! {
     }
 }
 
+diesel::allow_tables_to_appear_in_same_query!(customers, subscription_actions, subscriptions);
+diesel::allow_tables_to_appear_in_same_query!(products, plans, plan_revisions);
 diesel::table! {
     webhook_endpoints (id) {
         id -> Text,

@@ -347,3 +347,147 @@ pub struct Promotion {
     #[serde(default)]
     pub coupon: Option<Expandable<Bare>>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata() -> Metadata {
+        Metadata::from([("plan".to_owned(), "plan_1".to_owned())])
+    }
+
+    #[test]
+    fn a_product_has_the_id_we_choose() {
+        let new = NewProduct {
+            id: "pb_demo_gold-1",
+            name: "Gold",
+            description: Some("All of it"),
+            metadata: metadata(),
+        };
+        assert_eq!(
+            create_product(&new).unwrap().shown(),
+            [
+                "POST /v1/products",
+                "description=All of it",
+                "id=pb_demo_gold-1",
+                "metadata[plan]=plan_1",
+                "name=Gold",
+            ]
+        );
+        assert!(create_product(&NewProduct { id: "a/b", ..new }).is_err());
+        assert_eq!(
+            retrieve_product("pb_1").unwrap().shown(),
+            ["GET /v1/products/pb_1"]
+        );
+        let change = ProductChange {
+            name: Some("Silver"),
+            description: Change::Clear,
+            active: Some(false),
+            metadata: metadata(),
+        };
+        assert_eq!(
+            update_product("pb_1", &change).unwrap().shown(),
+            [
+                "POST /v1/products/pb_1",
+                "active=false",
+                "description=",
+                "metadata[plan]=plan_1",
+                "name=Silver",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_price_is_whole_or_decimal_once_or_again_and_again() {
+        let monthly = NewPrice {
+            product: "pb_1",
+            currency: "eur",
+            unit_amount: UnitAmount::Whole(1_900),
+            recurring: Some((Interval::Month, 3)),
+            tax_behavior: Some(TaxBehavior::Exclusive),
+            nickname: Some("Gold"),
+            lookup_key: Some("pb:gold:1"),
+            metadata: metadata(),
+        };
+        assert_eq!(
+            create_price(&monthly).shown(),
+            [
+                "POST /v1/prices",
+                "currency=eur",
+                "lookup_key=pb:gold:1",
+                "metadata[plan]=plan_1",
+                "nickname=Gold",
+                "product=pb_1",
+                "recurring[interval]=month",
+                "recurring[interval_count]=3",
+                "recurring[usage_type]=licensed",
+                "tax_behavior=exclusive",
+                "unit_amount=1900",
+            ]
+        );
+        let once = NewPrice {
+            unit_amount: UnitAmount::Decimal("0.003"),
+            currency: "xyz",
+            recurring: None,
+            tax_behavior: None,
+            nickname: None,
+            lookup_key: None,
+            metadata: Metadata::new(),
+            ..monthly
+        };
+        assert_eq!(
+            create_price(&once).shown(),
+            [
+                "POST /v1/prices",
+                "currency=xyz",
+                "product=pb_1",
+                "unit_amount_decimal=0.003"
+            ]
+        );
+        let change = PriceChange {
+            active: Some(false),
+            nickname: Some("old"),
+            metadata: metadata(),
+        };
+        assert_eq!(
+            update_price("price_1", &change).unwrap().shown(),
+            [
+                "POST /v1/prices/price_1",
+                "active=false",
+                "metadata[plan]=plan_1",
+                "nickname=old"
+            ]
+        );
+        assert_eq!(
+            retrieve_price("price_1").unwrap().shown(),
+            ["GET /v1/prices/price_1"]
+        );
+    }
+
+    #[test]
+    fn prices_and_promotion_codes_are_found_by_what_is_known_of_them() {
+        let filter = PriceFilter {
+            active: Some(true),
+            product: Some("pb_1"),
+            lookup_keys: &["a", "b"],
+            created: Created::since(Timestamp::from_seconds(1)),
+            page: Page::largest(None),
+        };
+        assert_eq!(
+            list_prices(&filter).shown(),
+            [
+                "GET /v1/prices",
+                "active=true",
+                "created[gte]=1",
+                "limit=100",
+                "lookup_keys[0]=a",
+                "lookup_keys[1]=b",
+                "product=pb_1",
+            ]
+        );
+        assert_eq!(
+            list_promotion_codes("SPRING 20", Some(true), Page::default()).shown(),
+            ["GET /v1/promotion_codes", "active=true", "code=SPRING 20"]
+        );
+    }
+}

@@ -9,7 +9,7 @@ use stripe_core::customer::{
 };
 
 use super::payment_methods::PaymentMethod;
-use super::request::{Created, FrozenRequest, Page, hash_map, known, paged, set};
+use super::request::{Created, FrozenRequest, Page, hash_map, known, owned, paged, set};
 use super::wire::{Change, Expandable, identified, null_as_default, open_enum, seconds};
 use super::{Metadata, StripeError, path_id, post};
 use crate::clock::Timestamp;
@@ -94,7 +94,10 @@ pub fn create(new: &NewCustomer<'_>) -> FrozenRequest {
     if let Some(id) = new.default_payment_method {
         let mut settings = CreateCustomerInvoiceSettings::new();
         settings.default_payment_method = Some(id.to_owned());
-        create = create.invoice_settings(settings);
+        // What is shown of a payment method comes with the same answer.
+        create = create
+            .invoice_settings(settings)
+            .expand(owned(&["invoice_settings.default_payment_method"]));
     }
     if !new.tax_ids.is_empty() {
         let all = new.tax_ids.iter();
@@ -346,4 +349,187 @@ pub struct TaxIdVerification {
     /// `None`: not said.
     #[serde(default)]
     pub status: Option<TaxIdVerificationStatus>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata() -> Metadata {
+        Metadata::from([("operation".to_owned(), "oper_1".to_owned())])
+    }
+
+    fn address() -> Address {
+        Address {
+            line1: Some("Straße 1 & Co".to_owned()),
+            city: Some("Berlin".to_owned()),
+            country: Some("DE".to_owned()),
+            ..Address::default()
+        }
+    }
+
+    #[test]
+    fn a_customer_is_created_with_all_it_may_have() {
+        let vat = NewTaxId {
+            kind: "eu_vat",
+            value: "DE123456789",
+        };
+        let request = create(&NewCustomer {
+            name: Some("Ada"),
+            email: Some("ada+x@example.com"),
+            address: Some(&address()),
+            tax_ids: &[vat],
+            metadata: metadata(),
+            payment_method: Some("pm_1"),
+            default_payment_method: Some("pm_1"),
+        });
+        assert_eq!(
+            request.shown(),
+            [
+                "POST /v1/customers",
+                "address[city]=Berlin",
+                "address[country]=DE",
+                "address[line1]=Straße 1 & Co",
+                "email=ada+x@example.com",
+                "invoice_settings[default_payment_method]=pm_1",
+                "metadata[operation]=oper_1",
+                "name=Ada",
+                "payment_method=pm_1",
+                "tax_id_data[0][type]=eu_vat",
+                "tax_id_data[0][value]=DE123456789",
+            ]
+        );
+        assert_eq!(
+            create(&NewCustomer::default()).shown(),
+            ["POST /v1/customers"]
+        );
+    }
+
+    #[test]
+    fn a_change_says_what_changes_and_what_is_cleared() {
+        let none = CustomerChange::default();
+        assert_eq!(
+            update("cus_1", &none).unwrap().shown(),
+            ["POST /v1/customers/cus_1"]
+        );
+        let address = address();
+        let all = CustomerChange {
+            name: Change::To("Ada"),
+            email: Change::Clear,
+            address: Change::To(&address),
+            default_payment_method: Change::Clear,
+            metadata: metadata(),
+        };
+        assert_eq!(
+            update("cus_1", &all).unwrap().shown(),
+            [
+                "POST /v1/customers/cus_1",
+                "address[city]=Berlin",
+                "address[country]=DE",
+                "address[line1]=Straße 1 & Co",
+                "address[line2]=",
+                "address[postal_code]=",
+                "address[state]=",
+                "email=",
+                "invoice_settings[default_payment_method]=",
+                "metadata[operation]=oper_1",
+                "name=Ada",
+            ]
+        );
+        let cleared = CustomerChange {
+            address: Change::Clear,
+            default_payment_method: Change::To("pm_1"),
+            ..CustomerChange::default()
+        };
+        assert_eq!(
+            update("cus_1", &cleared).unwrap().shown(),
+            [
+                "POST /v1/customers/cus_1",
+                "address=",
+                "invoice_settings[default_payment_method]=pm_1",
+            ]
+        );
+    }
+
+    #[test]
+    fn customers_are_found_read_and_deleted() {
+        let filter = CustomerFilter {
+            email: Some("ada@example.com"),
+            created: Created::since(Timestamp::from_seconds(1_800_000_000)),
+            page: Page::largest(Some("cus_9")),
+        };
+        assert_eq!(
+            list(&filter).shown(),
+            [
+                "GET /v1/customers",
+                "created[gte]=1800000000",
+                "email=ada@example.com",
+                "limit=100",
+                "starting_after=cus_9",
+            ]
+        );
+        assert_eq!(
+            list(&CustomerFilter::default()).shown(),
+            ["GET /v1/customers"]
+        );
+        assert_eq!(
+            retrieve("cus_1").unwrap().shown(),
+            ["GET /v1/customers/cus_1"]
+        );
+        assert_eq!(
+            delete("cus_1").unwrap().shown(),
+            ["DELETE /v1/customers/cus_1"]
+        );
+        assert!(delete("cus_1/sources").is_err());
+    }
+
+    #[test]
+    fn tax_ids_come_and_go() {
+        let vat = NewTaxId {
+            kind: "eu_vat",
+            value: "DE123456789",
+        };
+        assert_eq!(
+            create_tax_id("cus_1", vat).unwrap().shown(),
+            [
+                "POST /v1/customers/cus_1/tax_ids",
+                "type=eu_vat",
+                "value=DE123456789"
+            ]
+        );
+        assert_eq!(
+            delete_tax_id("cus_1", "txi_1").unwrap().shown(),
+            ["DELETE /v1/customers/cus_1/tax_ids/txi_1"]
+        );
+        let page = Page {
+            limit: Some(0),
+            starting_after: None,
+        };
+        assert_eq!(
+            list_tax_ids("cus_1", page).unwrap().shown(),
+            ["GET /v1/customers/cus_1/tax_ids", "limit=1"]
+        );
+    }
+
+    #[test]
+    fn neither_name_nor_address_is_shown() {
+        let customer: Customer = serde_json::from_str(
+            r#"{"id":"cus_1","name":"Canary","email":"Canary","address":{"line1":"Canary"},
+                "invoice_settings":null,"metadata":null,"created":1800000000}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            customer.created,
+            Some(Timestamp::from_seconds(1_800_000_000))
+        );
+        assert!(!format!("{customer:?} {:?}", customer.address).contains("Canary"));
+    }
+
+    #[test]
+    fn a_deleted_customer_is_read_wherever_it_stands() {
+        let read: Expandable<Customer> =
+            serde_json::from_str(r#"{"id":"cus_1","object":"customer","deleted":true}"#).unwrap();
+        assert!(read.object().unwrap().deleted);
+        assert_eq!(read.id(), "cus_1");
+    }
 }

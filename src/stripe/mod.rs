@@ -15,8 +15,13 @@
 //!   a read asked twice changes nothing.
 //! - A failure is a [`StripeError`] whose [`Outcome`] says what may be concluded.
 //!
+//! A write of a durable operation is a [`FrozenRequest`]: stored as text, then sent by
+//! [`StripeClient::send_frozen`], so that a repetition sends the same bytes. Each family of objects
+//! has a module with the requests as pure functions and the objects as this service reads them.
+//!
 //! Request paths and parameters come from the builders of the `async-stripe` crates, which nothing
-//! outside this module names; calls without parameters are named by their path. Answers are read by
+//! outside this module names, or from forms of our own where the builders cannot say it
+//! (`docs/decisions/stripe-client.md`). Answers are read by
 //! structs of our own that tolerate what is new, absent or null (see `wire`), because one missing
 //! field would make the library's types lose the whole object.
 
@@ -25,13 +30,16 @@ pub mod catalog;
 mod classify;
 pub mod customers;
 mod error;
-mod events;
+pub mod events;
 pub mod invoices;
 pub mod payment_methods;
 mod permissions;
 mod publishable;
+pub mod refunds;
 mod reply;
 mod request;
+pub mod schedules;
+pub mod sessions;
 mod settings;
 pub mod setup_intents;
 pub mod signature;
@@ -49,14 +57,23 @@ use serde::de::DeserializeOwned;
 use stripe_client_core::{RequestBuilder, StripeMethod};
 
 pub use account::Account;
+pub use catalog::{Price, Product, PromotionCode};
+pub use customers::{Address, Customer, TaxId};
 pub use error::{Outcome, StripeError};
-pub use events::EVENT_TYPES;
+pub use events::{EVENT_TYPES, Event};
+pub use invoices::{Invoice, InvoiceLine, InvoicePayment, InvoiceStatus};
+pub use payment_methods::PaymentMethod;
 pub use permissions::{Access, MissingPermission, Permission, PermissionReport};
 pub use publishable::{PublishableKeyCheck, SameAccount};
+pub use refunds::{CreditNote, Refund};
 pub use reply::{RawReply, Reply};
 pub use request::{Created, FrozenRequest, Method, Page};
+pub use schedules::Schedule;
+pub use sessions::{CheckoutSession, PortalSession};
 pub use settings::{SettingsError, StripeSettings};
+pub use setup_intents::{SetupIntent, SetupIntentStatus};
 pub use skew::ClockReading;
+pub use subscriptions::{Subscription, SubscriptionItem, SubscriptionStatus};
 pub use webhook_endpoints::{
     CreatedWebhookEndpoint, NewWebhookEndpoint, WebhookEndpoint, WebhookEndpointChange,
     WebhookEndpointStatus,

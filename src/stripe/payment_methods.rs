@@ -152,3 +152,59 @@ pub struct BankAccount {
     #[serde(default)]
     pub fingerprint: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payment_methods_come_and_go() {
+        assert_eq!(
+            attach("pm_1", "cus_1").unwrap().shown(),
+            ["POST /v1/payment_methods/pm_1/attach", "customer=cus_1"]
+        );
+        assert_eq!(
+            detach("pm_1").unwrap().shown(),
+            ["POST /v1/payment_methods/pm_1/detach"]
+        );
+        assert_eq!(
+            retrieve("pm_1").unwrap().shown(),
+            ["GET /v1/payment_methods/pm_1"]
+        );
+    }
+
+    #[test]
+    fn payment_methods_are_listed_on_both_paths() {
+        let page = Page::largest(Some("pm_9"));
+        assert_eq!(
+            list("cus_1", Some("card"), page).unwrap().shown(),
+            [
+                "GET /v1/customers/cus_1/payment_methods",
+                "limit=100",
+                "starting_after=pm_9",
+                "type=card",
+            ]
+        );
+        assert_eq!(
+            list_in_account("cus_1", None, Page::default()).shown(),
+            ["GET /v1/payment_methods", "customer=cus_1"]
+        );
+        assert_eq!(
+            list_in_account("cus_1", Some("sepa_debit"), Page::default()).shown(),
+            [
+                "GET /v1/payment_methods",
+                "customer=cus_1",
+                "type=sepa_debit"
+            ]
+        );
+    }
+
+    #[test]
+    fn kinds_of_tomorrow_are_kept() {
+        let read: PaymentMethod = serde_json::from_str(
+            r#"{"id":"pm_1","type":"telepathy","telepathy":{},"card":null,"customer":null}"#,
+        )
+        .unwrap();
+        assert_eq!(read.kind.unwrap().as_str(), "telepathy");
+    }
+}

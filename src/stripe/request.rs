@@ -161,11 +161,17 @@ impl FrozenRequest {
         }
     }
 
-    /// The parameters, decoded, in the order they are sent in.
+    /// What it says, decoded: method and path, then the parameters in the order of their names.
     #[cfg(test)]
-    pub(super) fn parameters(&self) -> Vec<(String, String)> {
+    pub(super) fn shown(&self) -> Vec<String> {
         let url = reqwest::Url::parse(&format!("https://x/?{}", self.form)).unwrap();
-        url.query_pairs().into_owned().collect()
+        let mut all: Vec<String> = url
+            .query_pairs()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        all.sort();
+        all.insert(0, format!("{} {}", self.method.as_str(), self.path));
+        all
     }
 }
 
@@ -313,4 +319,136 @@ pub(super) fn hash_map(metadata: &Metadata) -> HashMap<String, String> {
         .iter()
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::stripe::{post, subscriptions};
+
+    fn frozen(method: Method, path: &str, form: &str) -> FrozenRequest {
+        FrozenRequest {
+            method,
+            path: path.to_owned(),
+            form: form.to_owned(),
+        }
+    }
+
+    #[test]
+    fn only_what_was_frozen_comes_back() {
+        let good = frozen(Method::Post, "/v1/customers", "name=a+b%26").to_text();
+        assert!(FrozenRequest::from_text(&good).is_some());
+        for text in [
+            "",
+            "{}",
+            "7",
+            r#"{"method":"PUT","path":"/v1/customers","form":""}"#,
+            r#"{"method":"POST","path":"/v1/customers"}"#,
+            r#"{"method":"POST","path":"/v2/customers","form":""}"#,
+            r#"{"method":"POST","path":"/v1/","form":""}"#,
+            r#"{"method":"POST","path":"/v1/../x","form":""}"#,
+            r#"{"method":"GET","path":"/v1/customers?limit=1","form":""}"#,
+            r#"{"method":"GET","path":"/v1/customers","form":"limit=1#x"}"#,
+            r#"{"method":"GET","path":"/v1/customers","form":"limit=1\r\nX: y"}"#,
+        ] {
+            assert_eq!(FrozenRequest::from_text(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn endpoints_are_named_without_ids() {
+        for (method, path, name) in [
+            (Method::Post, "/v1/customers", "POST /v1/customers"),
+            (Method::Get, "/v1/customers/cus_1", "GET /v1/customers/{id}"),
+            (
+                Method::Delete,
+                "/v1/customers/cus_1/tax_ids/txi_1",
+                "DELETE /v1/customers/{id}/tax_ids/{id}",
+            ),
+            (
+                Method::Post,
+                "/v1/invoices/create_preview",
+                "POST /v1/invoices/create_preview",
+            ),
+            (
+                Method::Post,
+                "/v1/checkout/sessions/cs_1/expire",
+                "POST /v1/checkout/sessions/{id}/expire",
+            ),
+            (
+                Method::Get,
+                "/v1/credit_notes/preview/lines",
+                "GET /v1/credit_notes/preview/lines",
+            ),
+        ] {
+            assert_eq!(frozen(method, path, "").operation(), name);
+        }
+    }
+
+    #[test]
+    fn reads_are_what_cannot_change_anything() {
+        assert!(frozen(Method::Get, "/v1/customers", "").is_read());
+        assert!(frozen(Method::Post, "/v1/invoices/create_preview", "").is_read());
+        assert!(!frozen(Method::Post, "/v1/customers", "").is_read());
+        assert!(!frozen(Method::Delete, "/v1/customers/cus_1", "").is_read());
+    }
+
+    #[test]
+    fn a_form_is_not_shown() {
+        let request = frozen(Method::Post, "/v1/customers", "name=Canary");
+        assert!(!format!("{request:?}").contains("Canary"));
+        assert!(request.to_text().contains("Canary"));
+    }
+
+    #[test]
+    fn equal_requests_are_equal_texts_whatever_the_order_of_a_hash_map() {
+        let metadata: Metadata = (0..20)
+            .map(|number| (format!("key_{number}"), "value".to_owned()))
+            .collect();
+        let build = || {
+            subscriptions::create(&subscriptions::NewSubscription {
+                customer: "cus_1",
+                metadata: metadata.clone(),
+                ..Default::default()
+            })
+            .to_text()
+        };
+        assert!((0..20).map(|_| build()).all(|text| text == build()));
+    }
+
+    #[test]
+    fn lists_keep_their_order() {
+        let items: Vec<String> = (0..12).map(|number| format!("b{}", 20 - number)).collect();
+        let form = HashMap::from([("list", items)]);
+        let request = FrozenRequest::from(post("/customers").form(&form));
+        let order: Vec<&str> = request.form.split('&').collect();
+        assert!(
+            order[2].ends_with("=b18") && order[10].ends_with("=b10"),
+            "{order:?}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_frozen_thaws_to_the_same(
+            method in prop::sample::select(Method::ALL.to_vec()),
+            id in "[A-Za-z0-9_-]{1,30}",
+            values in prop::collection::btree_map("[a-z]{1,10}", ".{0,40}", 1..6),
+        ) {
+            let builder = RequestBuilder::new(StripeMethod::Post, format!("/customers/{id}"));
+            let request = FrozenRequest { method, ..FrozenRequest::from(builder.form(&values)) };
+            let thawed = FrozenRequest::from_text(&request.to_text());
+            prop_assert_eq!(thawed.as_ref(), Some(&request));
+            let shown = request.shown();
+            let expected: Vec<String> = values.iter().map(|(k, v)| format!("{k}={v}")).collect();
+            let mut expected_sorted = expected;
+            expected_sorted.sort();
+            prop_assert_eq!(&shown[1..], &expected_sorted[..]);
+            let sent = request.to_builder();
+            prop_assert_eq!(sent.body.is_some(), method == Method::Post);
+            prop_assert_eq!(sent.body.or(sent.query), Some(request.form.clone()));
+        }
+    }
 }

@@ -158,3 +158,72 @@ pub struct NextAction {
     #[serde(default, rename = "type")]
     pub kind: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setup_intent_is_for_payments_without_the_customer() {
+        let request = create(&NewSetupIntent {
+            customer: "cus_1",
+            payment_method: Some("pm_1"),
+            confirm: Some(true),
+            return_url: Some("https://portal.example/back"),
+            description: Some("portal demo"),
+            metadata: Metadata::from([("operation".to_owned(), "oper_1".to_owned())]),
+        });
+        assert_eq!(
+            request.shown(),
+            [
+                "POST /v1/setup_intents",
+                "confirm=true",
+                "customer=cus_1",
+                "description=portal demo",
+                "metadata[operation]=oper_1",
+                "payment_method=pm_1",
+                "return_url=https://portal.example/back",
+                "usage=off_session",
+            ]
+        );
+    }
+
+    #[test]
+    fn setup_intents_are_read_listed_and_given_up() {
+        assert_eq!(
+            retrieve("seti_1").unwrap().shown(),
+            ["GET /v1/setup_intents/seti_1", "expand[0]=payment_method"]
+        );
+        assert_eq!(
+            cancel("seti_1").unwrap().shown(),
+            ["POST /v1/setup_intents/seti_1/cancel"]
+        );
+        let filter = SetupIntentFilter {
+            customer: Some("cus_1"),
+            created: Created {
+                from: None,
+                before: Some(Timestamp::from_millis(1_999)),
+            },
+            page: Page::default(),
+        };
+        assert_eq!(
+            list(&filter).shown(),
+            ["GET /v1/setup_intents", "created[lt]=1", "customer=cus_1"]
+        );
+    }
+
+    #[test]
+    fn neither_the_secret_nor_stripes_prose_is_shown() {
+        let read: SetupIntent = serde_json::from_str(
+            r#"{"id":"seti_1","status":"requires_action","client_secret":"seti_1_secret_Canary",
+                "last_setup_error":{"code":"card_declined","message":"Canary"},
+                "next_action":{"type":"use_stripe_sdk","use_stripe_sdk":{"x":"Canary"}}}"#,
+        )
+        .unwrap();
+        assert!(!format!("{read:?}").contains("Canary"));
+        assert_eq!(
+            read.next_action.unwrap().kind.as_deref(),
+            Some("use_stripe_sdk")
+        );
+    }
+}

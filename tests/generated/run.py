@@ -8,62 +8,23 @@ the cases meet something that is there.
 """
 
 import argparse
-import contextlib
 import json
 import os
 import pathlib
-import re
 import subprocess
 import sys
 import tempfile
-import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+sys.path.insert(0, str(HERE.parent))
+from servers import call, service  # noqa: E402  (found by the line above)
+
 # Cases per operation and phase; what comes of it in all is checked against the floor below.
 QUICK_EXAMPLES, FULL_EXAMPLES = 30, 300
 QUICK_FLOOR, FULL_FLOOR = 1_500, 10_000
 # A run is the same every time; another seed is an argument away.
 SEED = "20261123"
-STARTED = re.compile(r"(?:http://)?(127\.0\.0\.1:\d+)")
-
-
-@contextlib.contextmanager
-def process(command, environment, stream, log):
-    """Runs a server until the end of the block; yields the address it names on `stream`."""
-    pipes = {"stdout": log, "stderr": log} | {stream: subprocess.PIPE}
-    server = subprocess.Popen(command, env=environment, text=True, **pipes)
-    try:
-        pipe = getattr(server, stream)
-        for line in pipe:
-            log.write(line)
-            if address := STARTED.search(line):
-                break
-        else:
-            raise RuntimeError(f"{command[0]} ended without naming its address; see {log.name}")
-        # Keeps the pipe from filling up while the cases run.
-        drain = subprocess.Popen(["cat"], stdin=pipe, stdout=log)
-        yield address.group(1)
-        if server.poll() is not None:
-            raise RuntimeError(f"{command[0]} ended with {server.returncode}; see {log.name}")
-        server.terminate()
-        server.wait(timeout=60)
-        drain.wait(timeout=10)
-    finally:
-        if server.poll() is None:
-            server.kill()
-            server.wait()
-
-
-def call(base, token, method, path, body=None):
-    """One call that has to succeed."""
-    data = None if body is None else json.dumps(body).encode()
-    headers = {"Authorization": f"Bearer {token}"}
-    if data is not None:
-        headers["Content-Type"] = "application/json"
-    request = urllib.request.Request(base + path, data, headers, method=method)
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)
 
 
 def prepare(base, token):
@@ -98,26 +59,9 @@ def main():
     parser.add_argument("--binaries", type=pathlib.Path, required=True)
     parser.add_argument("--full", action="store_true")
     arguments, more = parser.parse_known_args()
-    binaries = arguments.binaries.resolve()
-    service = str(binaries / "portal-billing")
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("PORTAL_BILLING")}
     with tempfile.TemporaryDirectory(prefix="portal-billing-generated-") as name:
         home = pathlib.Path(name)
-        environment = kept | {
-            "PORTAL_BILLING__DATA_DIR": str(home / "data"),
-            "PORTAL_BILLING__DATABASE__URL": f"sqlite://{home}/data/portal-billing.db",
-            "PORTAL_BILLING__SERVER__LISTEN": "127.0.0.1:0",
-        }
-        with contextlib.ExitStack() as stack:
-            log = stack.enter_context((home / "simulator.log").open("w"))
-            command = [str(binaries / "stripe-simulator"), "--listen", "127.0.0.1:0"]
-            stripe = stack.enter_context(process(command, kept, "stdout", log))
-            environment["PORTAL_BILLING__STRIPE__BASE_URL"] = f"http://{stripe}"
-            log = stack.enter_context((home / "service.log").open("w"))
-            address = stack.enter_context(process([service, "serve"], environment, "stderr", log))
-            command = [service, "token", "--portal", "*", "--scope", "all", "--lifetime", "12h"]
-            token = subprocess.check_output(command, env=environment, text=True).strip()
-            base = f"http://{address}"
+        with service(arguments.binaries.resolve(), home) as (base, token, _):
             prepare(base, token)
             # One mode after the other: together, a refused header of the one spoils the other's cases.
             runs = [

@@ -2,7 +2,6 @@
 
 mod authorization;
 mod canaries;
-pub(crate) mod process;
 mod rotation;
 mod sealed;
 mod search;

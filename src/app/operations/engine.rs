@@ -11,9 +11,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::procedures::Next;
-use super::{LEASE_MS, Search};
+use super::{LEASE_MS, Search, point};
 use crate::app::App;
 use crate::app::answer::{Outcome, Rendered};
+use crate::app::budget::Class;
 use crate::app::stripe_errors::failure_of;
 use crate::clock::Timestamp;
 use crate::domain::error::{Code, Error};
@@ -25,6 +26,8 @@ use crate::stripe::{self, FrozenRequest, IdempotencyKey, RawReply, StripeError};
 
 /// Stripe may forget a key after 24 hours; a step that is older lists before it posts.
 const KEY_AGE_MAX_MS: i64 = 23 * 60 * 60 * 1000;
+/// One who waits for the budget renews the lease so often.
+const LEASE_RENEWED: Duration = Duration::from_secs(5);
 /// Pages of 100 that are read to find a lost effect.
 const SEARCH_PAGES_MAX: usize = 50;
 
@@ -38,20 +41,13 @@ pub(super) enum Progress {
     Again(Operation, Duration),
 }
 
-/// Names a place where the work can be cut off; the tests cut it off there.
-fn point(place: &'static str, operation: &Operation) {
-    tracing::trace!(
-        target: "portal_billing::operation",
-        place,
-        operation = operation.id,
-        kind = operation.kind.as_str(),
-        step = operation.step,
-    );
-}
-
 impl App {
     /// One attempt at an operation this process has the lease of.
-    pub(super) async fn try_step(&self, operation: Operation) -> Result<Progress, StoreError> {
+    pub(super) async fn try_step(
+        &self,
+        class: Class,
+        operation: Operation,
+    ) -> Result<Progress, StoreError> {
         if operation.step == QUEUED {
             return self.first_step(operation).await;
         }
@@ -66,17 +62,10 @@ impl App {
             return self.attention(operation, failure).await;
         };
         if !request.is_read() && self.key_is_of_no_use(&operation) {
-            return self.look_first(operation, &key).await;
+            return self.look_first(class, operation, &key).await;
         }
         let idempotency_key = key_at_stripe(&operation)?;
-        self.budget
-            .turn(
-                &operation.portal,
-                &operation.stripe_account,
-                operation.mode,
-                &request,
-            )
-            .await;
+        let operation = self.in_turn(class, operation, &request).await?;
         point("sending", &operation);
         let outcome = self
             .stripe
@@ -87,6 +76,28 @@ impl App {
             Ok(reply) => self.settle(operation, &reply).await,
             Err(error) => self.unsettled(operation, &error).await,
         }
+    }
+
+    /// Waits for the account's budget, and keeps the lease while it waits.
+    async fn in_turn(
+        &self,
+        class: Class,
+        operation: Operation,
+        request: &FrozenRequest,
+    ) -> Result<Operation, StoreError> {
+        let (portal, account) = (operation.portal.clone(), operation.stripe_account.clone());
+        let turn = self
+            .budget
+            .turn(class, &portal, &account, operation.mode, request);
+        let mut turn = std::pin::pin!(turn);
+        let mut operation = operation;
+        while tokio::time::timeout(LEASE_RENEWED, &mut turn)
+            .await
+            .is_err()
+        {
+            operation = self.saved(operation).await?;
+        }
+        Ok(operation)
     }
 
     /// The turn of an operation that waited: its first request is frozen now.
@@ -105,7 +116,9 @@ impl App {
             .store
             .write(async |conn| {
                 let next = self.advance(conn, &operation, reply).await?;
-                self.apply(conn, operation.clone(), next).await
+                let progress = self.apply(conn, operation.clone(), next).await?;
+                point("settling", &operation);
+                Ok(progress)
             })
             .await;
         point("settled", &operation);
@@ -134,6 +147,13 @@ impl App {
             cause = error.log_text(),
             "a call to Stripe failed"
         );
+        if outcome == stripe::Outcome::Throttled && error.code() != Some("lock_timeout") {
+            self.budget.throttled(
+                &operation.stripe_account,
+                operation.mode,
+                error.retry_after(),
+            );
+        }
         let failure = failure_of(&crate::app::stripe_errors::refusal(error));
         if error.is_stored_failure() {
             // The key will answer the same for a day: only a list can tell whether it was done.
@@ -185,9 +205,14 @@ impl App {
 
     /// Looks for the effect of a step whose key is of no use; only if there is none, the step is
     /// sent again, under a new key.
-    async fn look_first(&self, operation: Operation, key: &ApiKey) -> Result<Progress, StoreError> {
+    async fn look_first(
+        &self,
+        class: Class,
+        operation: Operation,
+        key: &ApiKey,
+    ) -> Result<Progress, StoreError> {
         if let Some(search) = self.search(&operation)? {
-            match self.look(&operation, key, &search).await {
+            match self.look(class, &operation, key, &search).await {
                 Ok(Some(found)) => return self.settle(operation, &found).await,
                 Ok(None) => {}
                 Err(error) => {
@@ -207,6 +232,7 @@ impl App {
 
     async fn look(
         &self,
+        class: Class,
         operation: &Operation,
         key: &ApiKey,
         search: &Search,
@@ -216,6 +242,7 @@ impl App {
             let request = search(after.as_deref())?;
             self.budget
                 .turn(
+                    class,
                     &operation.portal,
                     &operation.stripe_account,
                     operation.mode,
@@ -302,12 +329,12 @@ impl App {
         let now = self.clock.now();
         let context = operation.context();
         match next {
-            Next::Send(send) => {
+            Next::Send(_) | Next::SendNumbered(_) => {
                 let mut after = self.renewed(operation, now);
                 if after.step != QUEUED {
                     after.steps_done += 1;
                 }
-                send.freeze_into(&mut after, now);
+                next.freeze_into(&mut after, now);
                 self.store_operation(conn, &after).await?;
                 Ok(Progress::On(after))
             }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::LEASE_MS;
 use super::engine::Progress;
+use super::{LEASE_MS, point};
 use crate::app::App;
 use crate::app::answer::{Outcome, Rendered};
+use crate::app::budget::Class;
 use crate::domain::error::Error;
 use crate::domain::operation::{Operation, QUEUED, SCHEMA_VERSION};
 use crate::domain::slug::Slug;
@@ -26,12 +27,14 @@ impl App {
         operation: Operation,
         wait: Duration,
     ) -> Result<Rendered, Error> {
-        tracing::trace!(target: "portal_billing::operation", place = "stored", operation = operation.id);
+        point("stored", &operation);
         let id = operation.id.clone();
         let mut told = self.waiters.wait_for(&id);
         if operation.lane_held {
             let app = self.clone();
-            (self.spawn)(Box::pin(async move { app.run(operation).await }));
+            (self.spawn)(Box::pin(async move {
+                app.run(Class::Interactive, operation).await;
+            }));
         }
         let waiting = async {
             loop {
@@ -109,7 +112,9 @@ impl App {
     async fn start_turn(&self, portal: &Slug, lane: &str) {
         if let Ok(Some(operation)) = self.next_turn(portal, lane).await {
             let app = self.clone();
-            (self.spawn)(Box::pin(async move { app.run(operation).await }));
+            (self.spawn)(Box::pin(async move {
+                app.run(Class::Interactive, operation).await;
+            }));
         }
     }
 
@@ -128,7 +133,9 @@ impl App {
         for operation in due {
             if let Some(operation) = self.next_turn(&operation.portal, &operation.lane).await? {
                 let app = self.clone();
-                (self.spawn)(Box::pin(async move { app.run(operation).await }));
+                (self.spawn)(Box::pin(async move {
+                    app.run(Class::Background, operation).await;
+                }));
                 taken += 1;
             }
         }
@@ -137,12 +144,12 @@ impl App {
 
     /// Runs an operation this process has the lease of to its end, and then whatever waits in its
     /// lane.
-    async fn run(&self, operation: Operation) {
+    async fn run(&self, class: Class, operation: Operation) {
         let (portal, lane) = (operation.portal.clone(), operation.lane.clone());
         let mut turn = Some(operation);
         while let Some(operation) = turn {
             let id = operation.id.clone();
-            if let Err(error) = self.drive(operation).await {
+            if let Err(error) = self.drive(class, operation).await {
                 // Its lease runs out, and whoever takes it next finds it as it is stored.
                 tracing::warn!(operation = id, cause = %error, "an operation was put down");
                 return;
@@ -154,10 +161,10 @@ impl App {
         }
     }
 
-    async fn drive(&self, operation: Operation) -> Result<(), StoreError> {
+    async fn drive(&self, class: Class, operation: Operation) -> Result<(), StoreError> {
         let mut operation = operation;
         loop {
-            match self.try_step(operation).await? {
+            match self.try_step(class, operation).await? {
                 Progress::On(next) => operation = next,
                 Progress::Over(over, rendered) => {
                     self.waiters.tell(&over.id, &rendered);

@@ -88,6 +88,7 @@ pub struct AuditPage {
     /// Whether there are older ones.
     has_more: bool,
     /// The `cursor` of the next page.
+    #[schema(required = true)]
     next_cursor: Option<String>,
 }
 

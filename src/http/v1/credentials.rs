@@ -84,20 +84,34 @@ pub struct CredentialsBody {
     #[schema(format = DateTime)]
     created_at: String,
     /// When the version in use took the place of another; `null` for the first.
-    #[schema(format = DateTime)]
+    #[schema(required = true, format = DateTime)]
     rotated_at: Option<String>,
+}
+
+/// What a key is for.
+#[derive(ToSchema)]
+#[schema(as = KeyKind, rename_all = "snake_case")]
+pub enum KeyKindName {
+    /// For browsers.
+    Publishable,
+    /// Calls with the permissions it was given.
+    Restricted,
+    /// Calls with every permission.
+    Secret,
 }
 
 /// A key, as far as it is shown.
 #[derive(Serialize, ToSchema)]
 #[schema(as = MaskedKey)]
 pub struct KeyBody {
-    /// `publishable`, `restricted` or `secret`.
+    /// What it is for.
+    #[schema(value_type = KeyKindName)]
     kind: &'static str,
     /// Its last four characters.
     last_four: String,
     /// A keyed hash: equal for equal keys of this portal, useless elsewhere.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     fingerprint: Option<String>,
 }
 
@@ -110,12 +124,13 @@ pub struct WebhookSecretBody {
     /// A keyed hash.
     fingerprint: String,
     /// The endpoint at Stripe it belongs to; `null` when it was stored by hand.
+    #[schema(required = true)]
     webhook_endpoint: Option<String>,
     /// When it was stored.
     #[schema(format = DateTime)]
     created_at: String,
     /// Until when it is accepted; `null` while it is in use.
-    #[schema(format = DateTime)]
+    #[schema(required = true, format = DateTime)]
     expires_at: Option<String>,
 }
 
@@ -152,7 +167,7 @@ pub struct CredentialsVersion {
     #[schema(format = DateTime)]
     created_at: String,
     /// Until when work begun with it may end with it; `null` for the version in use.
-    #[schema(format = DateTime)]
+    #[schema(required = true, format = DateTime)]
     usable_until: Option<String>,
 }
 

@@ -3,17 +3,24 @@
 
 pub mod audit_log;
 pub mod credentials;
+pub mod customers;
 pub mod events;
 pub mod hooks;
+pub mod hosted;
+pub mod imports;
 pub mod operations;
+pub mod payment_methods;
 pub mod portals;
+pub mod pricing;
+pub mod products;
 pub mod stripe_module;
+pub mod subscriptions;
 pub mod webhook_deliveries;
 pub mod webhook_endpoints;
 
 use utoipa::openapi::schema::SchemaType;
-use utoipa::openapi::{Object, ObjectBuilder, Schema, Type};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::domain::text::{METADATA_MAX_KEY_CHARS, METADATA_MAX_KEYS, METADATA_MAX_VALUE_CHARS};
 
@@ -128,29 +135,35 @@ pub struct EntityTags(String);
 
 /// `metadata` as `domain::text` takes it: at most 50 keys, of 40 and 500 characters, with no control
 /// characters but tab and line feed.
-pub(super) fn metadata_schema() -> Object {
-    metadata_object([Type::String], [Type::Object])
-        .description(Some("The caller's own keys and values."))
-        .build()
+pub struct Metadata;
+
+impl PartialSchema for Metadata {
+    fn schema() -> RefOr<Schema> {
+        metadata_object(Type::String.into())
+            .description(Some("The caller's own keys and values."))
+            .into()
+    }
 }
 
-/// `metadata` in a merge patch: as [`metadata_schema`], with `null` for what is to go.
-pub(super) fn metadata_patch_schema() -> Object {
-    metadata_object([Type::String, Type::Null], [Type::Object, Type::Null])
-        .description(Some(
-            "Keys to set, or to remove with `null`; `null` for all of it removes every key.",
-        ))
-        .build()
+impl ToSchema for Metadata {}
+
+/// `metadata` in a merge patch: as [`Metadata`], with `null` for what is to go.
+pub struct MetadataPatch;
+
+impl PartialSchema for MetadataPatch {
+    fn schema() -> RefOr<Schema> {
+        metadata_object(SchemaType::from_iter([Type::String, Type::Null]))
+            .description(Some("Keys to set, or to remove with `null`."))
+            .into()
+    }
 }
 
-fn metadata_object(
-    value: impl IntoIterator<Item = Type>,
-    whole: impl IntoIterator<Item = Type>,
-) -> ObjectBuilder {
+impl ToSchema for MetadataPatch {}
+
+fn metadata_object(value: SchemaType) -> ObjectBuilder {
     const NO_CONTROL: &str = r"^[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]*$";
     let text = || ObjectBuilder::new().pattern(Some(NO_CONTROL));
     ObjectBuilder::new()
-        .schema_type(SchemaType::from_iter(whole))
         .property_names(Some(
             text()
                 .schema_type(Type::String)
@@ -160,7 +173,7 @@ fn metadata_object(
         ))
         .additional_properties(Some(Schema::Object(
             text()
-                .schema_type(SchemaType::from_iter(value))
+                .schema_type(value)
                 .max_length(Some(METADATA_MAX_VALUE_CHARS))
                 .build(),
         )))

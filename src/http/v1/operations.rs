@@ -234,6 +234,7 @@ pub struct OperationRetry {}
     tag = "Operations",
     params(PortalPath, OperationListParams),
     responses((status = 200, description = "A page of operations, newest first", body = OperationPage)),
+    extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["operations:read"])),
 )]
 #[get("/v1/portals/{portal}/operations")]
@@ -286,6 +287,7 @@ pub(crate) async fn list(
         (status = 200, description = "The operation", body = OperationBody),
         (status = 304, description = "The caller has it already"),
     ),
+    extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["operations:read"])),
 )]
 #[get("/v1/portals/{portal}/operations/{operation}")]
@@ -316,6 +318,7 @@ pub(crate) async fn get(
         (status = 202, description = "The operation goes on", body = OperationBody),
         (status = 409, description = "It is not in `attention`"),
     ),
+    extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["operations:write"])),
 )]
 #[post("/v1/portals/{portal}/operations/{operation}/retry")]

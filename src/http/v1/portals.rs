@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, delete, get, patch, put};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{PortalPath, ReadConditions, WriteConditions, metadata_patch_schema, metadata_schema};
+use super::{Metadata, MetadataPatch, PortalPath, ReadConditions, WriteConditions};
 use crate::app::portals::{MetadataChange, PortalChange, PortalInput};
 use crate::clock::Timestamp;
 use crate::domain::error::Error;
@@ -36,6 +36,7 @@ pub struct PortalBody {
     /// For people.
     title: String,
     /// The caller's own keys and values.
+    #[schema(value_type = Metadata)]
     metadata: BTreeMap<String, String>,
     /// When it was made.
     #[schema(format = DateTime)]
@@ -71,7 +72,7 @@ pub struct PortalPut {
     title: String,
     /// The caller's own keys and values: at most 50, of 40 and 500 characters.
     #[serde(default)]
-    #[schema(required = false, schema_with = metadata_schema)]
+    #[schema(required = false, value_type = Metadata)]
     metadata: BTreeMap<String, String>,
 }
 
@@ -86,7 +87,7 @@ pub struct PortalPatch {
     title: Option<String>,
     /// Keys to set, or to remove with `null`; `null` for all of it removes every key.
     #[serde(default, deserialize_with = "present")]
-    #[schema(required = false, schema_with = metadata_patch_schema)]
+    #[schema(required = false, value_type = Option<MetadataPatch>)]
     #[expect(
         clippy::option_option,
         reason = "absent, null and a value are three things"
@@ -113,6 +114,7 @@ pub struct PortalPage {
     /// Whether there are older ones.
     has_more: bool,
     /// The `cursor` of the next page.
+    #[schema(required = true)]
     next_cursor: Option<String>,
 }
 

@@ -48,9 +48,10 @@ pub struct StripeModuleBody {
     #[schema(value_type = ModuleStatusName)]
     status: &'static str,
     /// The credentials' mode; `null` without credentials.
-    #[schema(value_type = Option<ModeName>)]
+    #[schema(required = true, value_type = Option<ModeName>)]
     mode: Option<&'static str>,
     /// The Stripe account; `null` without credentials.
+    #[schema(required = true)]
     account: Option<AccountBody>,
     /// How the module behaves.
     settings: SettingsBody,
@@ -101,8 +102,10 @@ pub struct AccountBody {
     /// Stripe's id of it.
     id: String,
     /// ISO 3166-1 alpha-2; `null` when the key may not see it.
+    #[schema(required = true)]
     country: Option<String>,
     /// ISO 4217 in lower case; `null` when the key may not see it.
+    #[schema(required = true)]
     default_currency: Option<String>,
 }
 
@@ -118,6 +121,7 @@ pub struct CheckBody {
     /// What was found.
     detail: String,
     /// What to do; `null` when it holds.
+    #[schema(required = true)]
     mend: Option<String>,
 }
 
@@ -155,11 +159,28 @@ pub enum ProrationName {
 #[expect(dead_code, reason = "documents what `domain::stripe_module` checks")]
 pub struct WebOrigin(String);
 
-/// How a module behaves. What is left out has its default.
-#[derive(Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
+/// How a module behaves.
+#[derive(Serialize, ToSchema)]
 #[schema(as = StripeModuleSettings)]
 pub struct SettingsBody {
+    /// Days of access after the first failed payment.
+    #[schema(minimum = 0, maximum = 90)]
+    grace_period_days: i32,
+    /// What `unpaid` means for access.
+    on_unpaid: OnUnpaidName,
+    /// How a change in the middle of a period is charged.
+    proration: ProrationName,
+    /// Whether a customer gets one trial in all.
+    one_trial_per_customer: bool,
+    /// Origins that hosted pages may send the consumer back to, such as `https://portal.example`.
+    #[schema(max_items = 20, value_type = Vec<WebOrigin>)]
+    allowed_return_origins: Vec<String>,
+}
+
+/// How a module is to behave. What is left out has its default.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StripeModuleSettingsPut {
     /// Days of access after the first failed payment.
     #[schema(minimum = 0, maximum = 90, default = 3)]
     grace_period_days: i32,
@@ -175,9 +196,16 @@ pub struct SettingsBody {
     allowed_return_origins: Vec<String>,
 }
 
-impl Default for SettingsBody {
+impl Default for StripeModuleSettingsPut {
     fn default() -> Self {
-        Self::from(&ModuleSettings::default())
+        let settings = SettingsBody::from(&ModuleSettings::default());
+        Self {
+            grace_period_days: settings.grace_period_days,
+            on_unpaid: settings.on_unpaid,
+            proration: settings.proration,
+            one_trial_per_customer: settings.one_trial_per_customer,
+            allowed_return_origins: settings.allowed_return_origins,
+        }
     }
 }
 
@@ -204,10 +232,10 @@ impl From<&ModuleSettings> for SettingsBody {
     }
 }
 
-impl TryFrom<SettingsBody> for ModuleSettings {
+impl TryFrom<StripeModuleSettingsPut> for ModuleSettings {
     type Error = Error;
 
-    fn try_from(body: SettingsBody) -> Result<Self, Error> {
+    fn try_from(body: StripeModuleSettingsPut) -> Result<Self, Error> {
         let mut errors = Vec::new();
         if !(0..=GRACE_PERIOD_MAX_DAYS).contains(&body.grace_period_days) {
             errors.push(FieldError::new(
@@ -303,7 +331,7 @@ pub struct StripeModulePut {
     /// How it behaves; what is left out has its default.
     #[serde(default, deserialize_with = "object")]
     #[schema(required = false)]
-    settings: SettingsBody,
+    settings: StripeModuleSettingsPut,
 }
 
 /// Read the Stripe module and its readiness
@@ -397,7 +425,7 @@ pub struct WebhookEndpointBody {
     /// The version deliveries come in.
     api_version: String,
     /// When it was registered.
-    #[schema(format = DateTime)]
+    #[schema(required = true, format = DateTime)]
     registered_at: Option<String>,
     /// Stripe's own names.
     stripe: WebhookEndpointStripe,
@@ -411,6 +439,7 @@ pub struct WebhookEndpointStripe {
     /// Whether it is of live mode.
     livemode: bool,
     /// Its id at Stripe.
+    #[schema(required = true)]
     webhook_endpoint: Option<String>,
 }
 

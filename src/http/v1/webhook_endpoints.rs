@@ -7,9 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{
-    MayRepeat, PortalPath, ReadConditions, WriteConditions, metadata_patch_schema, metadata_schema,
-};
+use super::{MayRepeat, Metadata, MetadataPatch, PortalPath, ReadConditions, WriteConditions};
 use crate::app::App;
 use crate::app::endpoints::{EndpointChange, EndpointInput, Target};
 use crate::app::portals::MetadataChange;
@@ -56,7 +54,7 @@ pub struct EndpointPost {
     description: Option<String>,
     /// The caller's own keys and values: at most 50, of 40 and 500 characters.
     #[serde(default)]
-    #[schema(required = false, schema_with = metadata_schema)]
+    #[schema(required = false, value_type = Metadata)]
     metadata: BTreeMap<String, String>,
     /// Whether anything is sent.
     #[serde(default = "yes")]
@@ -99,7 +97,7 @@ pub struct EndpointPatch {
     description: Option<Option<String>>,
     /// Keys to set, or to remove with `null`; `null` for all of it removes every key.
     #[serde(default, deserialize_with = "present")]
-    #[schema(required = false, schema_with = metadata_patch_schema)]
+    #[schema(required = false, value_type = Option<MetadataPatch>)]
     #[expect(
         clippy::option_option,
         reason = "absent, null and a value are three things"

@@ -2,6 +2,8 @@
 
 mod change;
 mod object;
+#[cfg(test)]
+mod tests;
 
 use stripe_billing::subscription::{
     CreateSubscription, CreateSubscriptionAddInvoiceItems,

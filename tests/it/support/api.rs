@@ -15,6 +15,8 @@ pub(crate) struct Operation {
     pub(crate) scopes: Option<Vec<String>>,
     /// An example of its JSON body, if it has one.
     pub(crate) body: Option<Value>,
+    /// Whether a token bound to one organization may use it, for that organization.
+    pub(crate) for_organizations: bool,
 }
 
 impl Operation {
@@ -57,6 +59,7 @@ pub(crate) fn operations() -> Vec<Operation> {
                 path: path.clone(),
                 scopes: scopes(operation),
                 body: body(&document, operation),
+                for_organizations: operation["x-organization-tokens"] == true,
             });
         }
     }

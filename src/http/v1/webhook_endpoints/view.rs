@@ -63,7 +63,7 @@ pub struct EndpointBody {
 /// Why nothing is sent to an endpoint.
 #[derive(Serialize, ToSchema)]
 #[schema(as = WebhookEndpointDisabled)]
-pub struct EndpointDisabled {
+pub(super) struct EndpointDisabled {
     /// Why.
     reason: EndpointDisabledReason,
     /// Since when.
@@ -75,7 +75,7 @@ pub struct EndpointDisabled {
 #[derive(Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = WebhookEndpointDisabledReason)]
-pub enum EndpointDisabledReason {
+pub(super) enum EndpointDisabledReason {
     /// The portal wanted it so.
     Requested,
     /// The receiver answered 410.
@@ -97,7 +97,7 @@ impl From<DisabledReason> for EndpointDisabledReason {
 /// A key to verify `v1a` signatures by (Standard Webhooks 1.0).
 #[derive(Serialize, ToSchema)]
 #[schema(as = WebhookPublicKey)]
-pub struct EndpointPublicKey {
+pub(super) struct EndpointPublicKey {
     /// An Ed25519 public key: `whpk_` and its 32 bytes in base64.
     #[schema(pattern = "^whpk_[A-Za-z0-9+/]{43}=$")]
     key: String,

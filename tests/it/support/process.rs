@@ -57,7 +57,7 @@ impl Process {
     }
 
     /// Asks it to stop as an orchestrator does, waits for it, gives its log.
-    pub(super) fn stop(mut self) -> String {
+    pub(crate) fn stop(mut self) -> String {
         let mut child = self.child.take().unwrap();
         let id = child.id().to_string();
         let told = Command::new("kill").args(["-TERM", &id]).status().unwrap();
@@ -70,19 +70,18 @@ impl Process {
     }
 }
 
+fn wait(address: &Receiver<String>) -> String {
+    // It says where it listens, unless it could not start.
+    address.recv_timeout(START).unwrap()
+}
+
 impl Process {
-    /// Ends it as nobody should be ended: with no time to put anything in order.
+    /// Ends it as a crash of the machine does: without a word.
     pub(crate) fn kill(mut self) {
         let mut child = self.child.take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
-        self.reader.take().unwrap().join().unwrap();
     }
-}
-
-fn wait(address: &Receiver<String>) -> String {
-    // It says where it listens, unless it could not start.
-    address.recv_timeout(START).unwrap()
 }
 
 impl Drop for Process {
