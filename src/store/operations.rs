@@ -352,10 +352,7 @@ pub async fn list(
 ///
 /// # Errors
 /// What the database answers.
-pub async fn unsettled(
-    conn: &mut Conn,
-    ids: &[&str],
-) -> Result<Vec<String>, StoreError> {
+pub async fn unsettled(conn: &mut Conn, ids: &[&str]) -> Result<Vec<String>, StoreError> {
     Ok(db!(conn, c => operations::table
         .filter(operations::id.eq_any(ids))
         .filter(operations::status.eq_any([Status::Running.as_str(), Status::Attention.as_str()]))

@@ -78,7 +78,9 @@ pub async fn dead_letters(app: App) {
         turns.tick().await;
         match app.count_dead_events().await {
             Ok(dead) => metrics::gauge!("stripe_events_dead").set(f64::from(dead)),
-            Err(error) => tracing::warn!(cause = error.log_text(), "dead letters cannot be counted"),
+            Err(error) => {
+                tracing::warn!(cause = error.log_text(), "dead letters cannot be counted")
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ mod cors;
 mod credentials;
 mod description;
 mod house;
+mod ingest;
 mod outages;
 mod portals;
 mod readme;

@@ -235,8 +235,8 @@ impl App {
         rules: Rules,
     ) -> SubscriptionView {
         let link = subscription.stripe.as_ref();
-        let stripe_customer =
-            link.and_then(|link| Some(stripe_customer?.id_in(&link.account, link.mode)?.to_owned()));
+        let stripe_customer = link
+            .and_then(|link| Some(stripe_customer?.id_in(&link.account, link.mode)?.to_owned()));
         SubscriptionView {
             access: access::decide(&Facts::from(&subscription), rules, self.clock.now()),
             subscription,
