@@ -17,6 +17,7 @@ mod description;
 mod events;
 mod hosted;
 mod house;
+mod ingest;
 mod outages;
 mod payment_methods;
 mod portals;

@@ -130,6 +130,8 @@ pub(in crate::app) struct Incoming {
     pub(in crate::app) received_at: Timestamp,
     /// Attempts after the first.
     pub(in crate::app) attempts: i32,
+    /// Whether its payload is stored already.
+    pub(super) is_kept: bool,
 }
 
 impl Incoming {
@@ -158,6 +160,7 @@ impl Incoming {
             payload,
             received_at,
             attempts: 0,
+            is_kept: false,
         }
     }
 

@@ -12,6 +12,7 @@ use super::event::{About, Incoming};
 use super::subscription::News;
 use super::work::{Verdict, Work};
 use crate::app::App;
+use crate::app::vault::Place;
 use crate::clock::Timestamp;
 use crate::domain::error::Error;
 use crate::domain::inbox::Status;
@@ -414,7 +415,25 @@ impl App {
                 _ => None,
             },
         };
-        stripe_events::hold(conn, &event.portal, &event.id, &settled, &event.payload).await
+        let payload = if event.is_kept {
+            None
+        } else {
+            // A body may hold client secrets and addresses.
+            let vault = self.vault(conn, &event.portal, None).await?;
+            let text = std::str::from_utf8(&event.payload)
+                .map_err(|error| StoreError::Other(error.to_string()))?;
+            Some(vault.seal(&event.portal, &place(&event.id), text)?)
+        };
+        stripe_events::hold(conn, &event.portal, &event.id, &settled, payload.as_ref()).await
+    }
+}
+
+/// Where a payload is sealed for.
+pub(super) const fn place(event: &str) -> Place<'_> {
+    Place {
+        row: event,
+        field: "stripe_events.sealed",
+        version: 1,
     }
 }
 

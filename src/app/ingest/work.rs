@@ -130,7 +130,8 @@ struct Names<'a> {
     customers: BTreeSet<String>,
     subscriptions: BTreeSet<String>,
     methods: BTreeSet<String>,
-    operations: BTreeSet<&'a str>,
+    /// Operations that may still be about to link an object of Stripe's, each with that object.
+    operations: Vec<(LinkKey, &'a str)>,
     /// Customers that are gone at Stripe, by their ids there.
     gone: Vec<LinkKey>,
 }
@@ -148,7 +149,7 @@ impl<'a> Names<'a> {
         let (Some(place), Ok(about)) = (&event.place, &event.about) else {
             return;
         };
-        self.operations.extend(event.operation.as_deref());
+        let key = |id: &str| (place.account.clone(), place.mode.livemode(), id.to_owned());
         let there = self
             .at_stripe
             .entry((place.account.as_str(), place.mode))
@@ -162,8 +163,9 @@ impl<'a> Names<'a> {
                 there.extend(item.and_then(|item| Some(item.price.as_ref()?.id.as_str())));
                 let local = ours_in(&said.metadata, event, ours::SUBSCRIPTION);
                 self.subscriptions.extend(local.map(str::to_owned));
+                let maker = said.metadata.get(ours::OPERATION);
                 self.operations
-                    .extend(said.metadata.get(ours::OPERATION).map(String::as_str));
+                    .extend(maker.map(|maker| (key(&said.id), maker.as_str())));
             }
             About::Customer { said, deleted } => {
                 there.insert(&said.id);
@@ -171,21 +173,29 @@ impl<'a> Names<'a> {
                 there.extend(default.map(Expandable::id));
                 let local = ours_in(&said.metadata, event, ours::CUSTOMER);
                 self.customers.extend(local.map(str::to_owned));
+                let maker = said.metadata.get(ours::OPERATION);
                 self.operations
-                    .extend(said.metadata.get(ours::OPERATION).map(String::as_str));
+                    .extend(maker.map(|maker| (key(&said.id), maker.as_str())));
                 if *deleted || said.deleted {
-                    let mode = place.mode.livemode();
-                    let key = (place.account.clone(), mode, said.id.clone());
-                    self.gone.push(key);
+                    self.gone.push(key(&said.id));
                 }
             }
             About::Method { said, .. } => {
                 there.insert(&said.id);
                 there.extend(said.customer.as_ref().map(Expandable::id));
+                let maker = event.operation.as_deref();
+                self.operations
+                    .extend(maker.map(|maker| (key(&said.id), maker)));
             }
             About::SetUp(said) => {
-                there.extend(said.payment_method.as_ref().map(Expandable::id));
                 there.extend(said.customer.as_ref().map(Expandable::id));
+                if let Some(method) = said.payment_method.as_ref().map(Expandable::id) {
+                    there.insert(method);
+                    let made = said.metadata.get(ours::OPERATION).map(String::as_str);
+                    let makers = made.into_iter().chain(event.operation.as_deref());
+                    self.operations
+                        .extend(makers.map(|maker| (key(method), maker)));
+                }
             }
             About::Checkout(said) => {
                 there.extend(said.customer.as_ref().map(Expandable::id));
@@ -236,9 +246,14 @@ impl<'a> Work<'a> {
         let mut names = Names::of(events);
         work.load_links(conn, &mut names).await?;
         work.load_rows(conn, &mut names).await?;
-        if !names.operations.is_empty() {
-            let ids: Vec<&str> = names.operations.iter().copied().collect();
-            let unsettled = store::operations::unsettled(conn, &ids).await?;
+        let makers: Vec<&str> = names
+            .operations
+            .iter()
+            .filter(|(object, _)| !work.links.contains_key(object))
+            .map(|(_, maker)| *maker)
+            .collect();
+        if !makers.is_empty() {
+            let unsettled = store::operations::unsettled(conn, &makers).await?;
             work.unsettled.extend(unsettled);
         }
         work.load_views(conn).await?;
