@@ -248,6 +248,8 @@ diesel::table! {
         canceled_at -> Nullable<BigInt>,
         ended_at -> Nullable<BigInt>,
         unpaid_since -> Nullable<BigInt>,
+        paid_at -> Nullable<BigInt>,
+        unpaid_periods -> Text,
         latest_invoice -> Nullable<Text>,
         scheduled_change -> Nullable<Text>,
         metadata -> Text,

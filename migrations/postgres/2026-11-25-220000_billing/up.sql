@@ -106,7 +106,9 @@ CREATE TABLE payment_methods (
 CREATE INDEX payment_methods_by_customer ON payment_methods (customer_id, created_at, id);
 
 -- application is '' for a subscription without one. ended_at is set exactly in the final states.
--- unpaid_since is when the oldest unpaid renewal was due: grace counts from there.
+-- unpaid_since is when the oldest unpaid renewal was due: grace counts from there. It is found from
+-- paid_at, Stripe's time when the subscription was last seen paid, and unpaid_periods, what was seen
+-- unpaid after that, as '<begin>:<seen> …'.
 CREATE TABLE subscriptions (
     id TEXT NOT NULL PRIMARY KEY,
     portal_id TEXT NOT NULL REFERENCES portals (id) ON DELETE CASCADE,
@@ -126,6 +128,8 @@ CREATE TABLE subscriptions (
     canceled_at BIGINT,
     ended_at BIGINT,
     unpaid_since BIGINT,
+    paid_at BIGINT,
+    unpaid_periods TEXT NOT NULL,
     latest_invoice TEXT,
     scheduled_change TEXT,
     metadata TEXT NOT NULL,
