@@ -12,6 +12,7 @@ pub mod portal;
 pub mod precondition;
 pub mod readiness;
 pub mod secret_guard;
+pub mod signing_key;
 pub mod slug;
 pub mod stripe_key;
 pub mod stripe_link;

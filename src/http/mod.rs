@@ -53,7 +53,7 @@ pub struct State {
 
 /// Mounts every route, and with that describes it.
 pub fn routes(config: &mut ServiceConfig<'_>) {
-    use v1::{audit_log, credentials, hooks, operations, portals, stripe_module};
+    use v1::{access, audit_log, credentials, hooks, operations, portals, stripe_module};
     config
         .service(portals::list)
         .service(portals::put)
@@ -67,6 +67,10 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(credentials::get)
         .service(credentials::verify)
         .service(credentials::delete)
+        .service(access::get)
+        .service(access::token)
+        .service(access::of_subscription)
+        .service(access::key_set)
         .service(operations::list)
         .service(operations::get)
         .service(operations::retry)

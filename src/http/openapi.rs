@@ -116,6 +116,7 @@ fn base() -> OpenApi {
         .tags(Some([
             tag("Portals", "Developer portals: the tenants."),
             tag("Stripe module", "A portal's Stripe integration, its credentials and its readiness."),
+            tag("Access", "Whether a subscription may use the API now."),
             tag("Operations", "Durable units of work that reach Stripe."),
             tag("Audit", "Who did what."),
             tag("Hooks", "Where Stripe delivers."),

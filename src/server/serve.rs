@@ -11,7 +11,8 @@ use actix_web::{App as ActixApp, HttpServer, web};
 use utoipa_actix_web::AppExt;
 
 use super::settings::{
-    authenticator, master_keys, operation_settings, store_settings, stripe_limits, stripe_settings,
+    access_settings, authenticator, master_keys, operation_settings, store_settings, stripe_limits,
+    stripe_settings,
 };
 use crate::app::{App, Parts};
 use crate::clock::Clock;
@@ -105,6 +106,7 @@ fn app_with(
             actix_web::rt::spawn(task);
         }),
         operations: operation_settings(config),
+        access: access_settings(config),
         budget: stripe_limits(config),
     }))
 }
@@ -166,6 +168,7 @@ impl Server {
             async move {
                 tokio::join!(
                     worker::retention(app.clone()),
+                    worker::signing_keys(app.clone()),
                     worker::operations(app, poll),
                     worker::metrics_upkeep(metrics)
                 )

@@ -11,6 +11,7 @@ use diesel_async::AsyncPgConnection;
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use tokio::sync::{Mutex, MutexGuard};
 
+pub mod access;
 pub mod audit;
 mod conn;
 pub mod credentials;
@@ -24,6 +25,7 @@ pub mod payment_methods;
 pub mod portal_keys;
 pub mod portals;
 mod schema;
+pub mod signing_keys;
 pub mod stripe_events;
 pub mod stripe_modules;
 pub mod stripe_objects;

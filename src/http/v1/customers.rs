@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::metadata_schema;
+use super::Metadata;
 use crate::domain::customer::{Address, Customer, TaxId};
 
 /// A consumer organization as its portal bills it.
@@ -42,7 +42,7 @@ pub struct CustomerBody {
     /// For invoices.
     tax_ids: Vec<TaxIdBody>,
     /// The caller's own keys and values.
-    #[schema(schema_with = metadata_schema)]
+    #[schema(value_type = Metadata)]
     metadata: BTreeMap<String, String>,
     /// The payment method that is used unless another one is named.
     #[schema(required = true, pattern = "^meth_[0-9a-hjkmnp-tv-z]{26}$")]
