@@ -71,6 +71,8 @@ pub struct Clock(Source);
 #[derive(Clone, Debug)]
 enum Source {
     Machine,
+    /// The machine's, so many milliseconds ahead.
+    Ahead(Arc<AtomicI64>),
     Hands(Arc<AtomicI64>),
 }
 
@@ -78,6 +80,11 @@ impl Clock {
     /// The machine's own clock.
     pub const fn machine() -> Self {
         Self(Source::Machine)
+    }
+
+    /// A clock that runs as the machine's does and can be moved ahead, for demonstrations.
+    pub fn movable() -> Self {
+        Self(Source::Ahead(Arc::default()))
     }
 
     /// A clock that stands at `start` until it is moved.
@@ -89,14 +96,18 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             Source::Machine => machine_now(),
+            Source::Ahead(ahead) => machine_now().plus_millis(ahead.load(Ordering::SeqCst)),
             Source::Hands(hands) => Timestamp(hands.load(Ordering::SeqCst)),
         }
     }
 
-    /// Moves a standing clock by `millis`; the machine's own clock does not listen.
+    /// Moves a standing or movable clock by `millis`; the machine's own clock does not listen.
     pub fn advance_millis(&self, millis: i64) {
-        if let Source::Hands(hands) = &self.0 {
-            hands.fetch_add(millis, Ordering::SeqCst);
+        match &self.0 {
+            Source::Machine => {}
+            Source::Ahead(hands) | Source::Hands(hands) => {
+                hands.fetch_add(millis, Ordering::SeqCst);
+            }
         }
     }
 }
@@ -129,5 +140,14 @@ mod tests {
         let twin = clock.clone();
         clock.advance_millis(250);
         assert_eq!(twin.now().as_millis(), 1_000_250);
+    }
+
+    #[test]
+    fn a_movable_clock_is_the_machines_clock_and_ahead_of_it_when_told() {
+        let clock = Clock::movable();
+        let before = Clock::machine().now();
+        clock.advance_millis(86_400_000);
+        assert!(clock.now().millis_since(before) >= 86_400_000);
+        assert!(clock.now() <= Clock::machine().now().plus_millis(86_400_000));
     }
 }

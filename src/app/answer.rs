@@ -1,10 +1,19 @@
 //! What callers are answered: rendered in the transaction that decides it, so that it can be stored
 //! and repeated byte for byte.
 
+use secrecy::SecretString;
+
 use super::Context;
+use super::catalog::Imported;
+use super::endpoints::{EndpointView, Replayed};
+use super::hosted::{HostedPage, SetupIntentView};
+use super::payment_methods::MethodView;
+use super::subscriptions::SubscriptionView;
+use crate::domain::catalog::Product;
 use crate::domain::customer::Customer;
 use crate::domain::error::Error;
 use crate::domain::operation::Operation;
+use crate::domain::slug::Slug;
 
 /// An answer as it is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,8 +46,57 @@ pub enum Outcome {
         /// Whether it was made now.
         created: bool,
     },
+    /// A product, made now (201) or there already (200).
+    Product {
+        /// The portal it belongs to.
+        portal: Slug,
+        /// As it is now.
+        product: Box<Product>,
+        /// Whether it was made now.
+        created: bool,
+    },
+    /// What became of a document whose product was stored, made now (201) or there already (200).
+    Imported {
+        /// The portal it belongs to.
+        portal: Slug,
+        /// The product and the report.
+        imported: Box<Imported>,
+        /// Whether the product was made now.
+        created: bool,
+    },
+    /// A payment method, saved now (201) or there already (200).
+    PaymentMethod {
+        /// As it is now.
+        view: Box<MethodView>,
+        /// Whether it was saved now.
+        created: bool,
+    },
+    /// A setup intent (201).
+    SetupIntent(Box<SetupIntentView>),
+    /// A page of Stripe's (201).
+    HostedPage(Box<HostedPage>),
+    /// A subscription, made now (201) or there already (200).
+    Subscription {
+        /// As it is now.
+        view: Box<SubscriptionView>,
+        /// Whether it was made now.
+        created: bool,
+    },
     /// Done, and there is nothing to show (204).
     Nothing,
+    /// A webhook endpoint of the portal's (200).
+    WebhookEndpoint(Box<EndpointView>),
+    /// A webhook endpoint with its new secret, told this once (201 when it was made).
+    WebhookEndpointSecret {
+        /// The endpoint.
+        view: Box<EndpointView>,
+        /// `whsec_…`.
+        secret: SecretString,
+        /// Whether the endpoint is new as well.
+        created: bool,
+    },
+    /// Events that are on their way again (200).
+    Replayed(Replayed),
 }
 
 /// Turns outcomes into answers; `http` brings it, since it knows how things look outside.

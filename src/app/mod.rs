@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::clock::{Clock, Timestamp};
+use crate::deliver::Courier;
 use crate::domain::audit::{Actor, Draft};
 use crate::domain::error::Error;
 use crate::domain::slug::Slug;
@@ -16,14 +17,20 @@ use crate::stripe::StripeClient;
 use access::AccessSettings;
 use answer::Render;
 use budget::Budget;
+use deliveries::DeliverySettings;
 use operations::{OperationSettings, Waiters};
 
 pub mod access;
 pub mod answer;
 pub mod audit_log;
 pub mod budget;
+pub mod catalog;
 pub mod credentials;
 pub mod customers;
+pub mod deliveries;
+pub mod endpoints;
+pub mod feed;
+pub mod hosted;
 pub mod idempotency;
 pub mod key_rotation;
 pub mod modules;
@@ -34,6 +41,7 @@ mod publish;
 pub mod retention;
 mod stripe_errors;
 mod stripe_metadata;
+pub mod subscriptions;
 mod vault;
 mod verification;
 pub mod webhook_endpoint;
@@ -55,6 +63,8 @@ pub struct App {
     access_settings: AccessSettings,
     budget: Arc<Budget>,
     waiters: Arc<Waiters>,
+    courier: Courier,
+    delivery_settings: DeliverySettings,
     /// By this name this process holds leases.
     worker: Arc<str>,
 }
@@ -86,6 +96,10 @@ pub struct Parts {
     pub access: AccessSettings,
     /// How often Stripe may be called.
     pub budget: budget::Limits,
+    /// What posts events to receivers.
+    pub courier: Courier,
+    /// How deliveries are made.
+    pub deliveries: DeliverySettings,
 }
 
 /// Who asks, and under which request.
@@ -136,6 +150,8 @@ impl App {
             operation_settings: parts.operations,
             access_settings: parts.access,
             waiters: Arc::default(),
+            courier: parts.courier,
+            delivery_settings: parts.deliveries,
         }
     }
 

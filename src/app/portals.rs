@@ -1,5 +1,7 @@
 //! Portals: made, changed, listed, deleted.
 
+use serde::{Deserialize, Serialize};
+
 use super::{App, Context, Page};
 use crate::clock::Timestamp;
 use crate::domain::audit::Draft;
@@ -8,7 +10,6 @@ use crate::domain::portal::Portal;
 use crate::domain::precondition::{Precondition, entity_tag};
 use crate::domain::slug::Slug;
 use crate::domain::text::Metadata;
-use crate::store::stripe_objects::SUBSCRIPTION;
 use crate::store::{self, Conn, StoreError};
 
 /// What a caller says a portal is.
@@ -30,7 +31,7 @@ pub struct PortalChange {
 }
 
 /// A merge patch of `metadata` (RFC 7396).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum MetadataChange {
     /// Remove every key.
     Clear,
@@ -169,7 +170,7 @@ impl App {
         let in_use = async |conn: &mut Conn| {
             let portal = existing(conn, id).await?;
             precondition.check(Some(&portal.tag()))?;
-            if store::stripe_objects::count(conn, id, SUBSCRIPTION).await? > 0 {
+            if store::subscriptions::live_in_portal(conn, id).await? {
                 return Err(Error::new(
                     Code::PortalInUse,
                     "The portal still has live subscriptions. End them first.",
@@ -237,7 +238,10 @@ fn draft(action: &'static str, portal: &Portal) -> Draft {
     }
 }
 
-fn merged(before: &Metadata, change: Option<&MetadataChange>) -> Result<Metadata, Error> {
+pub(super) fn merged(
+    before: &Metadata,
+    change: Option<&MetadataChange>,
+) -> Result<Metadata, Error> {
     let mut metadata = before.clone();
     match change {
         None => return Ok(metadata),

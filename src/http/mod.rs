@@ -13,6 +13,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 pub mod auth;
 mod body;
+mod document;
 pub mod etag;
 pub mod extract;
 pub mod idempotency;
@@ -53,7 +54,11 @@ pub struct State {
 
 /// Mounts every route, and with that describes it.
 pub fn routes(config: &mut ServiceConfig<'_>) {
-    use v1::{access, audit_log, credentials, hooks, operations, portals, stripe_module};
+    use v1::{
+        access, audit_log, credentials, customers, events, hooks, hosted, imports, operations,
+        payment_methods, portals, products, stripe_module, subscriptions, webhook_deliveries,
+        webhook_endpoints,
+    };
     config
         .service(portals::list)
         .service(portals::put)
@@ -71,9 +76,44 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(access::token)
         .service(access::of_subscription)
         .service(access::key_set)
+        .service(customers::create)
+        .service(customers::list)
+        .service(customers::get)
+        .service(customers::patch)
+        .service(customers::delete)
+        .service(hosted::create_setup_intent)
+        .service(hosted::create_checkout_session)
+        .service(hosted::create_portal_session)
+        .service(payment_methods::create)
+        .service(payment_methods::list)
+        .service(payment_methods::get)
+        .service(payment_methods::delete)
+        .service(products::list)
+        .service(imports::import)
+        .service(products::put)
+        .service(products::get)
+        .service(products::delete)
+        .service(products::get_plan)
+        .service(subscriptions::create)
+        .service(subscriptions::list)
+        .service(subscriptions::get)
+        .service(subscriptions::patch)
+        .service(subscriptions::approve)
+        .service(subscriptions::reject)
+        .service(subscriptions::cancel)
+        .service(subscriptions::undo_cancel)
         .service(operations::list)
         .service(operations::get)
         .service(operations::retry)
+        .service(events::list)
+        .service(webhook_endpoints::create)
+        .service(webhook_endpoints::list)
+        .service(webhook_endpoints::get)
+        .service(webhook_endpoints::patch)
+        .service(webhook_endpoints::delete)
+        .service(webhook_endpoints::rotate_secret)
+        .service(webhook_deliveries::replay)
+        .service(webhook_deliveries::list)
         .service(audit_log::list)
         .service(hooks::receive)
         .service(service::healthz)

@@ -3,13 +3,22 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
+use secrecy::SecretString;
 use serde::Serialize;
 
 use super::problem;
 use super::v1::customers::CustomerBody;
+use super::v1::hosted::{HostedPageBody, SetupIntentBody};
+use super::v1::imports::ImportBody;
 use super::v1::operations::OperationBody;
+use super::v1::payment_methods::tagged;
+use super::v1::products::ProductBody;
+use super::v1::subscriptions;
+use super::v1::webhook_deliveries::ReplayBody;
+use super::v1::webhook_endpoints::{EndpointBody, EndpointSecretBody, tag_of};
 use crate::app::Context;
 use crate::app::answer::{Answer, Outcome, Render, Rendered};
+use crate::app::endpoints::EndpointView;
 use crate::domain::error::Error;
 
 /// The answers of this API.
@@ -35,6 +44,42 @@ impl Render for Views {
                 )
                 .with("etag", format!("\"{tag}\""))
             }
+            Outcome::PaymentMethod { view, created } => {
+                let method = &view.method;
+                let location = format!(
+                    "/v1/portals/{}/customers/{}/payment-methods/{}",
+                    method.portal, method.customer_id, method.id
+                );
+                let (tag, body) = tagged((**view).clone());
+                made(*created, &body, location).with("etag", format!("\"{tag}\""))
+            }
+            Outcome::SetupIntent(view) => json(201, &SetupIntentBody::from((**view).clone())),
+            Outcome::HostedPage(page) => json(201, &HostedPageBody::from((**page).clone())),
+            Outcome::Product {
+                portal,
+                product,
+                created,
+            } => {
+                let location = format!("/v1/portals/{portal}/products/{}", product.id);
+                made(*created, &ProductBody::from(&**product), location)
+                    .with("etag", format!("\"{}\"", product.tag()))
+            }
+            Outcome::Imported {
+                portal,
+                imported,
+                created,
+            } => {
+                let id = imported.product.as_ref().map(|product| &product.id);
+                let id = id.map(ToString::to_string).unwrap_or_default();
+                let location = format!("/v1/portals/{portal}/products/{id}");
+                made(*created, &ImportBody::from(&**imported), location)
+            }
+            Outcome::Subscription { view, created } => {
+                let (portal, id) = (&view.subscription.portal, &view.subscription.id);
+                let location = format!("/v1/portals/{portal}/subscriptions/{id}");
+                let (tag, body) = subscriptions::tagged((**view).clone());
+                made(*created, &body, location).with("etag", format!("\"{tag}\""))
+            }
             Outcome::Accepted(operation) => {
                 let location = format!(
                     "/v1/portals/{}/operations/{}",
@@ -42,6 +87,13 @@ impl Render for Views {
                 );
                 json(202, &OperationBody::from(operation.clone())).with("location", location)
             }
+            Outcome::WebhookEndpoint(view) => json(200, &EndpointBody::from((**view).clone())),
+            Outcome::WebhookEndpointSecret {
+                view,
+                secret,
+                created,
+            } => endpoint_with_secret(view, secret, *created),
+            Outcome::Replayed(replayed) => json(200, &ReplayBody::from(replayed.clone())),
         }
     }
 
@@ -69,6 +121,22 @@ fn made<T: Serialize>(created: bool, body: &T, location: String) -> Rendered {
         json(201, body).with("location", location)
     } else {
         json(200, body)
+    }
+}
+
+fn endpoint_with_secret(view: &EndpointView, secret: &SecretString, created: bool) -> Rendered {
+    let tag = tag_of(&view.tag(), &EndpointBody::from(view.clone()));
+    let body = EndpointSecretBody::new(view.clone(), secret);
+    let rendered = json(if created { 201 } else { 200 }, &body).with("etag", format!("\"{tag}\""));
+    if created {
+        let endpoint = &view.endpoint;
+        let location = format!(
+            "/v1/portals/{}/webhook-endpoints/{}",
+            endpoint.portal, endpoint.id
+        );
+        rendered.with("location", location)
+    } else {
+        rendered
     }
 }
 

@@ -145,6 +145,7 @@ diesel::table! {
         product_version -> Text,
         description -> Text,
         state -> Text,
+        nonce -> Text,
         version -> BigInt,
         created_at -> BigInt,
         updated_at -> BigInt,
@@ -165,6 +166,8 @@ diesel::table! {
         stripe_account -> Nullable<Text>,
         stripe_livemode -> Nullable<Bool>,
         stripe_product -> Nullable<Text>,
+        stripe_name -> Nullable<Text>,
+        stripe_archived -> Bool,
         created_at -> BigInt,
         updated_at -> BigInt,
     }
@@ -180,6 +183,7 @@ diesel::table! {
         stripe_account -> Nullable<Text>,
         stripe_livemode -> Nullable<Bool>,
         stripe_price -> Nullable<Text>,
+        stripe_archived -> Bool,
         created_at -> BigInt,
     }
 }
@@ -248,10 +252,10 @@ diesel::table! {
         canceled_at -> Nullable<BigInt>,
         ended_at -> Nullable<BigInt>,
         unpaid_since -> Nullable<BigInt>,
-        paid_at -> Nullable<BigInt>,
-        unpaid_periods -> Text,
+        dunning -> Text,
         latest_invoice -> Nullable<Text>,
         scheduled_change -> Nullable<Text>,
+        requested -> Nullable<Text>,
         metadata -> Text,
         stripe_account -> Nullable<Text>,
         stripe_livemode -> Nullable<Bool>,
@@ -351,6 +355,71 @@ diesel::table! {
     }
 }
 
+diesel::allow_tables_to_appear_in_same_query!(
+    customers,
+    invoices,
+    stripe_modules,
+    subscription_actions,
+    subscriptions,
+);
+diesel::allow_tables_to_appear_in_same_query!(products, plans, plan_revisions);
+diesel::table! {
+    webhook_endpoints (id) {
+        id -> Text,
+        portal_id -> Text,
+        url -> Text,
+        events -> Text,
+        description -> Nullable<Text>,
+        metadata -> Text,
+        enabled -> Bool,
+        disabled_reason -> Nullable<Text>,
+        disabled_at -> Nullable<BigInt>,
+        position -> BigInt,
+        not_before -> BigInt,
+        failing_since -> Nullable<BigInt>,
+        version -> BigInt,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    webhook_endpoint_secrets (id) {
+        id -> Text,
+        portal_id -> Text,
+        endpoint_id -> Text,
+        public_key -> Text,
+        sealed -> Binary,
+        data_key_version -> BigInt,
+        created_at -> BigInt,
+        expires_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    webhook_deliveries (id) {
+        id -> Text,
+        portal_id -> Text,
+        endpoint_id -> Text,
+        position -> BigInt,
+        event_id -> Text,
+        event_type -> Text,
+        subject -> Text,
+        status -> Text,
+        attempts -> Integer,
+        next_attempt_at -> BigInt,
+        lease_owner -> Nullable<Text>,
+        lease_until -> Nullable<BigInt>,
+        response_status -> Nullable<Integer>,
+        reason -> Nullable<Text>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(event_heads, webhook_deliveries, webhook_endpoints);
+
 diesel::table! {
     invoices (id) {
         id -> Text,
@@ -409,5 +478,3 @@ diesel::table! {
         retired_at -> Nullable<BigInt>,
     }
 }
-
-diesel::allow_tables_to_appear_in_same_query!(customers, subscriptions, stripe_modules);

@@ -23,35 +23,25 @@ pub struct StoredAction {
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = subscription_actions)]
-struct ActionRow {
+pub(super) struct ActionRow {
     action_type: String,
     url: Option<String>,
     sealed: Option<Vec<u8>>,
     data_key_version: Option<i64>,
 }
 
-/// The action of a subscription.
-///
-/// # Errors
-/// What the database answers.
-pub async fn find(conn: &mut Conn, subscription: &str) -> Result<Option<StoredAction>, StoreError> {
-    let row: Option<ActionRow> = db!(conn, c => subscription_actions::table
-        .find(subscription)
-        .select(ActionRow::as_select())
-        .first(c)
-        .await
-        .optional())?;
-    Ok(row.map(|row| StoredAction {
-        action_type: row.action_type,
-        url: row.url,
-        sealed: row
-            .sealed
-            .zip(row.data_key_version)
-            .map(|(blob, data_key_version)| Sealed {
-                blob,
+impl From<ActionRow> for StoredAction {
+    fn from(row: ActionRow) -> Self {
+        let sealed = row.sealed.zip(row.data_key_version);
+        Self {
+            action_type: row.action_type,
+            url: row.url,
+            sealed: sealed.map(|(blob, data_key_version)| Sealed {
                 data_key_version,
+                blob,
             }),
-    }))
+        }
+    }
 }
 
 /// Sets the action of a subscription.

@@ -5,10 +5,13 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::conn::db;
-use super::schema::subscriptions;
+use super::schema::{customers, subscription_actions, subscriptions};
+use super::subscription_actions::{ActionRow, StoredAction};
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;
 use crate::domain::slug::Slug;
+use crate::domain::stripe_key::Mode;
+use crate::domain::stripe_link::StripeLink;
 use crate::domain::subscription::{Status, Subscription};
 
 mod row;
@@ -183,6 +186,79 @@ pub async fn had_trial(conn: &mut Conn, customer: &str) -> Result<bool, StoreErr
         .await)?)
 }
 
+/// A subscription with what is shown of it and stands elsewhere.
+#[derive(Clone)]
+pub struct Shown {
+    /// The subscription.
+    pub subscription: Subscription,
+    /// The customer's external id.
+    pub organization: String,
+    /// Where the customer lives at Stripe.
+    pub stripe_customer: Option<StripeLink>,
+    /// What the consumer has to do to finish it.
+    pub action: Option<StoredAction>,
+}
+
+type ShownRow = (
+    SubscriptionRow,
+    (String, Option<String>, Option<bool>, Option<String>),
+    Option<ActionRow>,
+);
+
+impl TryFrom<ShownRow> for Shown {
+    type Error = StoreError;
+
+    fn try_from((row, customer, action): ShownRow) -> Result<Self, StoreError> {
+        let (organization, account, livemode, id) = customer;
+        let link = account.zip(livemode).zip(id);
+        Ok(Self {
+            subscription: row.try_into()?,
+            organization,
+            stripe_customer: link.map(|((account, livemode), id)| StripeLink {
+                account,
+                mode: Mode::from_livemode(livemode),
+                id,
+            }),
+            action: action.map(StoredAction::from),
+        })
+    }
+}
+
+/// Everything that is shown, as one query. A macro, because the engines' types differ.
+macro_rules! shown {
+    () => {
+        subscriptions::table
+            .inner_join(customers::table.on(customers::id.eq(subscriptions::customer_id)))
+            .left_join(
+                subscription_actions::table
+                    .on(subscription_actions::subscription_id.eq(subscriptions::id)),
+            )
+            .select((
+                SubscriptionRow::as_select(),
+                (
+                    customers::external_id,
+                    customers::stripe_account,
+                    customers::stripe_livemode,
+                    customers::stripe_id,
+                ),
+                Option::<ActionRow>::as_select(),
+            ))
+    };
+}
+
+/// The subscription of that id, in whichever portal, with all that is shown of it.
+///
+/// # Errors
+/// What the database answers.
+pub async fn shown(conn: &mut Conn, id: &str) -> Result<Option<Shown>, StoreError> {
+    let row: Option<ShownRow> = db!(conn, c => shown!()
+        .filter(subscriptions::id.eq(id))
+        .first(c)
+        .await
+        .optional())?;
+    row.map(Shown::try_from).transpose()
+}
+
 /// Which subscriptions a list shows.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -212,11 +288,10 @@ pub async fn list(
     filter: &Filter,
     after: Option<(Timestamp, &str)>,
     limit: i64,
-) -> Result<Vec<Subscription>, StoreError> {
-    let rows: Vec<SubscriptionRow> = db!(conn, c => {
-        let mut query = subscriptions::table
+) -> Result<Vec<Shown>, StoreError> {
+    let rows: Vec<ShownRow> = db!(conn, c => {
+        let mut query = shown!()
             .filter(subscriptions::portal_id.eq(portal.as_str()))
-            .select(SubscriptionRow::as_select())
             .into_boxed();
         if let Some(customer) = &filter.customer {
             query = query.filter(subscriptions::customer_id.eq(customer));
@@ -256,5 +331,5 @@ pub async fn list(
             .load(c)
             .await?
     });
-    rows.into_iter().map(Subscription::try_from).collect()
+    rows.into_iter().map(Shown::try_from).collect()
 }

@@ -77,7 +77,8 @@ pub struct Phase<'a> {
     /// What it is paid with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_payment_method: Option<&'a str>,
-    /// `promo_…` or `di_…`. A phase that names none has none, whatever the subscription has.
+    /// `promo_…` or `di_…`. A phase that names none has none of the subscription's, only those of the
+    /// customer.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub discounts: &'a [super::subscriptions::Discount<'a>],
     /// Becomes the subscription's when the phase begins.

@@ -99,11 +99,7 @@ pub(super) fn seconds<'de, D: Deserializer<'de>>(
 }
 
 /// The way back of [`seconds`].
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    clippy::ref_option,
-    reason = "serde's signature"
-)]
+#[expect(clippy::ref_option, reason = "serde's signature")]
 pub(super) fn to_seconds<S: Serializer>(
     time: &Option<Timestamp>,
     serializer: S,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::time::MissedTickBehavior;
 
 use crate::app::App;
 
@@ -23,7 +24,8 @@ pub async fn retention(app: App) {
             Ok(swept) => tracing::info!(
                 credentials = swept.credentials,
                 webhook_secrets = swept.webhook_secrets,
-                "retired secrets wiped"
+                deliveries = swept.deliveries,
+                "retired secrets wiped, old deliveries deleted"
             ),
             Err(error) => tracing::warn!(cause = error.log_text(), "retention sweep failed"),
         }
@@ -59,6 +61,24 @@ pub async fn operations(app: App, every: Duration) {
         turns.tick().await;
         if let Err(error) = app.run_due_operations().await {
             tracing::warn!(cause = error.log_text(), "operations cannot be looked for");
+        }
+    }
+}
+
+/// Sends events to portals' webhook endpoints, for ever.
+pub async fn deliveries(app: App, every: Duration) {
+    let mut rounds = app.rounds();
+    let mut turns = tokio::time::interval(every);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let served = tokio::select! {
+            () = rounds.ended() => rounds.settle().await,
+            _ = turns.tick() => rounds.look().await,
+        };
+        if let Err(error) = served {
+            tracing::warn!(cause = error.log_text(), "deliveries cannot be served");
+            // Not sooner than the next turn: what is wrong is the database.
+            turns.tick().await;
         }
     }
 }

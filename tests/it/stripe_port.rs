@@ -2,8 +2,17 @@
 
 mod against_simulator;
 mod calls;
+mod everything;
+mod frozen;
 mod hostile;
+mod journey_catalog;
+mod journey_customers;
+mod journey_invoices;
+mod journey_schedules;
+mod journey_sessions;
+mod journey_subscriptions;
 mod probes;
+mod sender;
 mod tls;
 
 use std::time::Duration;

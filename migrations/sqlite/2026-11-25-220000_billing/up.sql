@@ -5,6 +5,7 @@ DROP INDEX stripe_objects_by_portal;
 CREATE UNIQUE INDEX stripe_objects_local_key
     ON stripe_objects (portal_id, kind, local_id, account_id, livemode);
 
+-- nonce tells a product from one of the same name that is gone, in the names its plans have at Stripe.
 CREATE TABLE products (
     portal_id TEXT NOT NULL REFERENCES portals (id) ON DELETE CASCADE,
     id TEXT NOT NULL,
@@ -12,6 +13,7 @@ CREATE TABLE products (
     product_version TEXT NOT NULL,
     description TEXT NOT NULL,
     state TEXT NOT NULL,
+    nonce TEXT NOT NULL,
     version BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
@@ -20,7 +22,8 @@ CREATE TABLE products (
 
 CREATE INDEX products_by_creation ON products (portal_id, created_at, id);
 
--- A withdrawn plan stays for its subscribers. stripe_* name the Product at Stripe, once there is one.
+-- A withdrawn plan stays for its subscribers. stripe_* name the Product at Stripe, once there is one,
+-- and what it was last told: its name, and whether it is archived.
 CREATE TABLE plans (
     portal_id TEXT NOT NULL,
     product_id TEXT NOT NULL,
@@ -34,6 +37,8 @@ CREATE TABLE plans (
     stripe_account TEXT,
     stripe_livemode BOOLEAN,
     stripe_product TEXT,
+    stripe_name TEXT,
+    stripe_archived BOOLEAN NOT NULL,
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
     CONSTRAINT plans_pkey PRIMARY KEY (portal_id, product_id, id),
@@ -51,6 +56,7 @@ CREATE TABLE plan_revisions (
     stripe_account TEXT,
     stripe_livemode BOOLEAN,
     stripe_price TEXT,
+    stripe_archived BOOLEAN NOT NULL,
     created_at BIGINT NOT NULL,
     CONSTRAINT plan_revisions_pkey PRIMARY KEY (portal_id, product_id, plan_id, revision),
     CONSTRAINT plan_revisions_plan_fkey FOREIGN KEY (portal_id, product_id, plan_id)
@@ -107,8 +113,8 @@ CREATE INDEX payment_methods_by_customer ON payment_methods (customer_id, create
 
 -- application is '' for a subscription without one. ended_at is set exactly in the final states.
 -- unpaid_since is when the oldest unpaid renewal was due: grace counts from there. It is found from
--- paid_at, Stripe's time when the subscription was last seen paid, and unpaid_periods, what was seen
--- unpaid after that, as '<begin>:<seen> …'.
+-- dunning: Stripe's time when the subscription was last seen paid, and what was seen unpaid since
+-- then, as '<paid> <begin>:<seen> …'. requested is what was asked for and is not sent yet.
 CREATE TABLE subscriptions (
     id TEXT NOT NULL PRIMARY KEY,
     portal_id TEXT NOT NULL REFERENCES portals (id) ON DELETE CASCADE,
@@ -128,10 +134,10 @@ CREATE TABLE subscriptions (
     canceled_at BIGINT,
     ended_at BIGINT,
     unpaid_since BIGINT,
-    paid_at BIGINT,
-    unpaid_periods TEXT NOT NULL,
+    dunning TEXT NOT NULL,
     latest_invoice TEXT,
     scheduled_change TEXT,
+    requested TEXT,
     metadata TEXT NOT NULL,
     stripe_account TEXT,
     stripe_livemode BOOLEAN,

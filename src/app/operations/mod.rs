@@ -6,12 +6,15 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 mod engine;
 mod procedures;
 mod turns;
 mod waiters;
 
-pub(super) use procedures::{Next, Search};
+pub(super) use procedures::{Next, Search, Send};
 pub(super) use waiters::Waiters;
 
 use super::answer::{Answer, Outcome};
@@ -65,6 +68,37 @@ pub(super) struct NewOperation {
     pub(super) lane: String,
     /// Its parameters as JSON.
     pub(super) state: String,
+}
+
+/// Names a place where the work can be cut off; the tests cut it off there. `storing` is in the
+/// transaction that stores the operation and `settling` in the one that stores what came of a step,
+/// both before their end; `stored` and `settled` are behind it, `sending` and `answered` around the
+/// call.
+fn point(place: &'static str, operation: &Operation) {
+    tracing::trace!(
+        target: "portal_billing::operation",
+        place,
+        lane = operation.lane,
+        step = operation.step,
+        kind = operation.kind.as_str(),
+        operation = operation.id,
+    );
+}
+
+/// An operation's parameters, and what its steps have found out, in the type of its kind.
+///
+/// # Errors
+/// When it is not of that type: a bug, or a damaged row.
+pub(super) fn state_of<T: DeserializeOwned>(operation: &Operation) -> Result<T, StoreError> {
+    serde_json::from_str(&operation.state).map_err(|_| StoreError::corrupt("operations.state"))
+}
+
+/// The way back of [`state_of`].
+///
+/// # Errors
+/// When it cannot be written as JSON: a bug.
+pub(super) fn state_text<T: Serialize>(state: &T) -> Result<String, StoreError> {
+    serde_json::to_string(state).map_err(|error| StoreError::Other(error.to_string()))
 }
 
 impl Operation {
@@ -147,10 +181,12 @@ impl App {
             updated_at: now,
             finished_at: None,
         };
-        if !busy && let Next::Send(send) = self.start(conn, &operation).await? {
-            send.freeze_into(&mut operation, now);
+        if !busy {
+            let next = self.start(conn, &operation).await?;
+            next.freeze_into(&mut operation, now);
         }
         operations::insert(conn, &operation).await?;
+        point("storing", &operation);
         Ok(operation)
     }
 

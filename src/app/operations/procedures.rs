@@ -2,10 +2,13 @@
 
 use crate::app::App;
 use crate::app::answer::Outcome;
+use crate::app::customers::{CREATE_CUSTOMER, customer_search};
+use crate::app::hosted::hosted_search;
 use crate::app::stripe_errors::refusal;
+use crate::app::subscriptions::order_search;
 use crate::clock::Timestamp;
-use crate::domain::error::Error;
-use crate::domain::operation::Operation;
+use crate::domain::error::{Code, Error};
+use crate::domain::operation::{Kind, Operation};
 use crate::store::{Conn, StoreError};
 use crate::stripe::{FrozenRequest, RawReply, StripeError};
 
@@ -13,6 +16,9 @@ use crate::stripe::{FrozenRequest, RawReply, StripeError};
 pub(in crate::app) enum Next {
     /// Another step, with its request.
     Send(Send),
+    /// The same for an operation that does alike things one after another: behind the step's name
+    /// stands its number within the operation.
+    SendNumbered(Send),
     /// The operation is done.
     Done(Outcome),
     /// The operation came to nothing, and what it had made of local rows is undone.
@@ -30,9 +36,23 @@ pub(in crate::app) struct Send {
     pub(in crate::app) state: Option<String>,
 }
 
-impl Send {
-    /// Makes this the operation's current step.
+impl Next {
+    /// Makes the step, if it is one, the operation's current step.
     pub(super) fn freeze_into(self, operation: &mut Operation, now: Timestamp) {
+        match self {
+            Self::Send(send) => send.freeze_into(operation, now),
+            Self::SendNumbered(send) => {
+                send.freeze_into(operation, now);
+                let number = operation.steps_done + 1;
+                operation.step = format!("{}.{number}", operation.step);
+            }
+            Self::Done(_) | Self::Failed(_) => {}
+        }
+    }
+}
+
+impl Send {
+    fn freeze_into(self, operation: &mut Operation, now: Timestamp) {
         self.step.clone_into(&mut operation.step);
         operation.request = self.request.to_text();
         if let Some(state) = self.state {
@@ -51,47 +71,110 @@ pub(in crate::app) type Search = Box<dyn Fn(Option<&str>) -> Result<FrozenReques
 
 impl App {
     /// The first step, decided in the transaction in which the operation gets its turn.
-    #[expect(clippy::unused_async, unused_variables, reason = "filled by the kinds")]
     pub(super) async fn start(
         &self,
         conn: &mut Conn,
         operation: &Operation,
     ) -> Result<Next, StoreError> {
-        match operation.kind {
+        use Kind::*;
+        let next = match operation.kind {
+            PublishPlan | ArchivePlan => Box::pin(self.start_publishing(conn, operation)).await,
+            UpdateCustomer => Box::pin(self.start_customer_change(conn, operation)).await,
+            DeleteCustomer => Box::pin(self.start_customer_removal(conn, operation)).await,
+            CreateSetupIntent | CreateCheckoutSession | CreatePortalSession => {
+                Box::pin(self.start_hosted(conn, operation)).await
+            }
+            SavePaymentMethod => Box::pin(self.start_saving(conn, operation)).await,
+            DetachPaymentMethod => Box::pin(self.start_detaching(conn, operation)).await,
+            CreateSubscription => Box::pin(self.start_order(conn, operation)).await,
+            CancelSubscription | ChangeSubscription => {
+                Box::pin(self.start_ending(conn, operation)).await
+            }
             kind => Err(no_procedure(kind.as_str())),
-        }
+        };
+        decided(next)
     }
 
     /// What follows from Stripe's answer to the current step; changes local rows in the transaction
     /// that stores it.
-    #[expect(clippy::unused_async, unused_variables, reason = "filled by the kinds")]
     pub(super) async fn advance(
         &self,
         conn: &mut Conn,
         operation: &Operation,
         reply: &RawReply,
     ) -> Result<Next, StoreError> {
+        use Kind::*;
         match operation.kind {
+            PublishPlan | ArchivePlan => {
+                Box::pin(self.advance_publishing(conn, operation, reply)).await
+            }
+            UpdateCustomer => Box::pin(self.advance_customer_change(conn, operation, reply)).await,
+            DeleteCustomer => Box::pin(self.finish_customer_removal(conn, operation)).await,
+            CreateSetupIntent | CreateCheckoutSession | CreatePortalSession => {
+                Box::pin(self.advance_hosted(conn, operation, reply)).await
+            }
+            SavePaymentMethod => Box::pin(self.advance_saving(conn, operation, reply)).await,
+            DetachPaymentMethod => Box::pin(self.advance_detaching(conn, operation, reply)).await,
+            CreateSubscription => Box::pin(self.advance_order(conn, operation, reply)).await,
+            CancelSubscription | ChangeSubscription => {
+                Box::pin(self.advance_ending(conn, operation, reply)).await
+            }
             kind => Err(no_procedure(kind.as_str())),
         }
     }
 
     /// What follows when Stripe has refused the current step for good, and nothing of it was done.
-    #[expect(clippy::unused_async, unused_variables, reason = "filled by the kinds")]
     pub(super) async fn refused(
         &self,
         conn: &mut Conn,
         operation: &Operation,
         error: &StripeError,
     ) -> Result<Next, StoreError> {
-        Ok(Next::Failed(refusal(error)))
+        use Kind::*;
+        match operation.kind {
+            PublishPlan | ArchivePlan => {
+                Box::pin(self.refused_publishing(conn, operation, error)).await
+            }
+            UpdateCustomer => Box::pin(self.refused_customer_change(conn, operation, error)).await,
+            DeleteCustomer => Box::pin(self.refused_customer_removal(conn, operation, error)).await,
+            SavePaymentMethod => Box::pin(self.refused_saving(conn, operation, error)).await,
+            DetachPaymentMethod => Box::pin(self.refused_detaching(conn, operation, error)).await,
+            CreateSubscription => Box::pin(self.refused_order(conn, operation, error)).await,
+            CancelSubscription | ChangeSubscription => {
+                Box::pin(self.refused_ending(conn, operation, error)).await
+            }
+            _ => Ok(Next::Failed(refusal(error))),
+        }
     }
 
     /// Where the current step's effect is looked for when its answer was lost and its key is of no
     /// use any more. `None` for steps that may be done twice without harm.
-    #[expect(clippy::unused_self, unused_variables, reason = "filled by the kinds")]
     pub(super) fn search(&self, operation: &Operation) -> Result<Option<Search>, Error> {
-        Ok(None)
+        if operation.step == CREATE_CUSTOMER {
+            return Ok(Some(customer_search(operation)));
+        }
+        match operation.kind {
+            Kind::PublishPlan | Kind::ArchivePlan => self.publishing_search(operation),
+            Kind::CreateSetupIntent | Kind::CreateCheckoutSession => Ok(hosted_search(operation)),
+            Kind::CreateSubscription => order_search(operation),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// A rule that says no when an operation has its turn ends it. What only time or another attempt
+/// mends does not.
+fn decided(next: Result<Next, StoreError>) -> Result<Next, StoreError> {
+    match next {
+        Err(StoreError::Rule(error))
+            if !matches!(
+                error.code(),
+                Code::ConcurrentChange | Code::Unavailable | Code::Internal
+            ) =>
+        {
+            Ok(Next::Failed(error))
+        }
+        other => other,
     }
 }
 

@@ -1,6 +1,7 @@
 //! How a subscription is stored.
 
 use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::super::StoreError;
 use super::super::schema::subscriptions;
@@ -8,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::domain::slug::Slug;
 use crate::domain::stripe_key::Mode;
 use crate::domain::stripe_link::StripeLink;
-use crate::domain::subscription::{Dunning, Period, Status, Subscription, UnpaidPeriod};
+use crate::domain::subscription::{Dunning, Period, Requested, Status, Subscription, UnpaidPeriod};
 use crate::domain::text::Metadata;
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
@@ -32,10 +33,10 @@ pub(super) struct SubscriptionRow {
     canceled_at: Option<i64>,
     ended_at: Option<i64>,
     unpaid_since: Option<i64>,
-    paid_at: Option<i64>,
-    unpaid_periods: String,
+    dunning: String,
     latest_invoice: Option<String>,
     scheduled_change: Option<String>,
+    requested: Option<String>,
     metadata: String,
     stripe_account: Option<String>,
     stripe_livemode: Option<bool>,
@@ -55,24 +56,65 @@ fn time(millis: Option<i64>) -> Option<Timestamp> {
     millis.map(Timestamp::from_millis)
 }
 
-/// `<begin>:<seen>` of each period, with spaces between them.
-fn periods_to_text(periods: &[UnpaidPeriod]) -> String {
-    periods
-        .iter()
-        .map(|period| format!("{}:{}", period.start.as_millis(), period.seen.as_millis()))
-        .collect::<Vec<_>>()
-        .join(" ")
+/// When it was last seen paid, or `-`; then `<begin>:<seen>` of each unpaid period.
+fn dunning_to_text(dunning: &Dunning) -> String {
+    let paid_at = dunning.paid_at;
+    let mut text = paid_at.map_or_else(|| "-".to_owned(), |at| at.as_millis().to_string());
+    for UnpaidPeriod { start, seen } in &dunning.unpaid {
+        text.push_str(&format!(" {}:{}", start.as_millis(), seen.as_millis()));
+    }
+    text
 }
 
-fn periods_from_text(text: &str) -> Option<Vec<UnpaidPeriod>> {
+fn dunning_from_text(text: &str) -> Option<Dunning> {
+    let at = |text: &str| Some(Timestamp::from_millis(text.parse().ok()?));
+    let (paid_at, periods) = text.split_once(' ').unwrap_or((text, ""));
     let period = |part: &str| {
         let (start, seen) = part.split_once(':')?;
         Some(UnpaidPeriod {
-            start: Timestamp::from_millis(start.parse().ok()?),
-            seen: Timestamp::from_millis(seen.parse().ok()?),
+            start: at(start)?,
+            seen: at(seen)?,
         })
     };
-    text.split_whitespace().map(period).collect()
+    Some(Dunning {
+        paid_at: match paid_at {
+            "-" => None,
+            millis => Some(at(millis)?),
+        },
+        unpaid: periods
+            .split_whitespace()
+            .map(period)
+            .collect::<Option<_>>()?,
+    })
+}
+
+/// How what was asked for is stored.
+#[derive(Serialize, Deserialize)]
+struct StoredRequest {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    payment_method: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    promotion_code: Option<String>,
+    trial: bool,
+}
+
+fn requested_to_text(requested: &Requested) -> Result<String, StoreError> {
+    let stored = StoredRequest {
+        payment_method: requested.payment_method.clone(),
+        promotion_code: requested.promotion_code.clone(),
+        trial: requested.trial,
+    };
+    serde_json::to_string(&stored).map_err(|error| StoreError::Other(error.to_string()))
+}
+
+fn requested_from_text(text: &str) -> Result<Requested, StoreError> {
+    let stored: StoredRequest =
+        serde_json::from_str(text).map_err(|_| StoreError::corrupt("subscriptions.requested"))?;
+    Ok(Requested {
+        payment_method: stored.payment_method,
+        promotion_code: stored.promotion_code,
+        trial: stored.trial,
+    })
 }
 
 impl TryFrom<&Subscription> for SubscriptionRow {
@@ -87,8 +129,8 @@ impl TryFrom<&Subscription> for SubscriptionRow {
             stripe_id: link.map(|link| link.id.clone()),
             metadata: serde_json::to_string(&it.metadata)
                 .map_err(|error| StoreError::Other(error.to_string()))?,
-            unpaid_periods: periods_to_text(&it.dunning.unpaid),
-            paid_at: millis(it.dunning.paid_at),
+            dunning: dunning_to_text(&it.dunning),
+            requested: it.requested.as_ref().map(requested_to_text).transpose()?,
             id: it.id,
             portal_id: it.portal.to_string(),
             customer_id: it.customer,
@@ -131,11 +173,13 @@ impl TryFrom<SubscriptionRow> for Subscription {
             product: slug(&row.product_id, "subscriptions.product_id")?,
             plan: slug(&row.plan_id, "subscriptions.plan_id")?,
             status: Status::parse(&row.status).ok_or_else(|| corrupt("subscriptions.status"))?,
-            dunning: Dunning {
-                paid_at: time(row.paid_at),
-                unpaid: periods_from_text(&row.unpaid_periods)
-                    .ok_or_else(|| corrupt("subscriptions.unpaid_periods"))?,
-            },
+            dunning: dunning_from_text(&row.dunning)
+                .ok_or_else(|| corrupt("subscriptions.dunning"))?,
+            requested: row
+                .requested
+                .as_deref()
+                .map(requested_from_text)
+                .transpose()?,
             metadata: serde_json::from_str::<Metadata>(&row.metadata)
                 .map_err(|_| corrupt("subscriptions.metadata"))?,
             application: (!row.application.is_empty()).then_some(row.application),
@@ -177,20 +221,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unpaid_periods_come_back_as_they_were() {
+    fn what_was_seen_of_payments_comes_back_as_it_was() {
+        let at = Timestamp::from_seconds;
         let period = |start, seen| UnpaidPeriod {
-            start: Timestamp::from_seconds(start),
-            seen: Timestamp::from_seconds(seen),
+            start: at(start),
+            seen: at(seen),
         };
-        for periods in [
-            vec![],
-            vec![period(1, 2)],
-            vec![period(-5, 2), period(7, 9)],
-        ] {
-            let text = periods_to_text(&periods);
-            assert_eq!(periods_from_text(&text), Some(periods), "{text}");
+        for paid_at in [None, Some(at(0)), Some(at(-7))] {
+            for unpaid in [
+                vec![],
+                vec![period(1, 2)],
+                vec![period(-5, 2), period(7, 9)],
+            ] {
+                let dunning = Dunning { paid_at, unpaid };
+                let text = dunning_to_text(&dunning);
+                assert_eq!(dunning_from_text(&text), Some(dunning), "{text}");
+            }
         }
-        assert_eq!(periods_from_text("1:x"), None);
-        assert_eq!(periods_from_text("1"), None);
+        for text in ["", "x", "- 1", "1 1:x"] {
+            assert_eq!(dunning_from_text(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_was_asked_for_comes_back_as_it_was() {
+        for payment_method in [None, Some("pm_1".to_owned())] {
+            let requested = Requested {
+                payment_method,
+                promotion_code: Some("SPRING".to_owned()),
+                trial: false,
+            };
+            let text = requested_to_text(&requested).unwrap();
+            assert_eq!(requested_from_text(&text).unwrap(), requested);
+        }
     }
 }

@@ -153,7 +153,7 @@ pub struct Preview<'a> {
     pub start_date: Option<Timestamp>,
     /// Something paid once.
     pub one_time_charges: &'a [OneTimeCharge<'a>],
-    /// `promo_…`; `None`: as the subscription has them.
+    /// `promo_…`; `None`: as the subscription has them; empty: none.
     pub promotion_codes: Option<&'a [&'a str]>,
 }
 
@@ -376,6 +376,10 @@ mod tests {
                 "subscription_details[trial_end]=now",
             ]
         );
+    }
+
+    #[test]
+    fn a_preview_shows_what_comes_anyway() {
         let next = Preview {
             subscription: Some("sub_1"),
             ..Preview::default()
@@ -383,6 +387,18 @@ mod tests {
         assert_eq!(
             create_preview(&next).shown(),
             ["POST /v1/invoices/create_preview", "subscription=sub_1"]
+        );
+        let undiscounted = Preview {
+            promotion_codes: Some(&[]),
+            ..next
+        };
+        assert_eq!(
+            create_preview(&undiscounted).shown(),
+            [
+                "POST /v1/invoices/create_preview",
+                "discounts=",
+                "subscription=sub_1"
+            ]
         );
         for (at, text) in [
             (CancelAt::MinPeriodEnd, "min_period_end"),

@@ -52,7 +52,7 @@ pub struct SubscriptionChange<'a> {
     /// When periods begin.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "cycle_form")]
     pub billing_cycle_anchor: Option<Cycle>,
-    /// Replaces all discounts.
+    /// Replaces all discounts; by none, it clears them.
     #[serde(skip_serializing_if = "Change::is_keep")]
     pub discounts: Change<&'a [Discount<'a>]>,
     /// What customers read on invoices.
@@ -200,6 +200,8 @@ pub struct Cancellation<'a> {
     pub prorate: Option<bool>,
     /// Why, in the customer's words; for people, in Stripe's dashboard.
     pub comment: Option<&'a str>,
+    /// What the answer shall have in whole.
+    pub expand: &'a [&'a str],
 }
 
 /// Ends a subscription at once.
@@ -210,6 +212,9 @@ pub fn cancel(id: &str, cancellation: &Cancellation<'_>) -> Result<FrozenRequest
         let mut details = CancelSubscriptionCancellationDetails::new();
         details.comment = Some(comment.to_owned());
         cancel = cancel.cancellation_details(details);
+    }
+    if !cancellation.expand.is_empty() {
+        cancel = cancel.expand(owned(cancellation.expand));
     }
     Ok(FrozenRequest::of(&cancel))
 }

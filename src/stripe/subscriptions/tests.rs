@@ -201,6 +201,14 @@ fn a_change_clears_what_is_to_be_cleared_and_keeps_the_rest() {
         ends(CancelAt::MaxPeriodEnd)[1..],
         ["cancel_at=max_period_end", "trial_end=1900000000"]
     );
+    let emptied = SubscriptionChange {
+        discounts: Change::To(&[]),
+        ..SubscriptionChange::default()
+    };
+    assert_eq!(
+        update("sub_1", &emptied).unwrap().shown(),
+        ["POST /v1/subscriptions/sub_1", "discounts="]
+    );
     let none = SubscriptionChange::default();
     assert_eq!(
         update("sub_1", &none).unwrap().shown(),

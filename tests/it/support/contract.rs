@@ -49,6 +49,18 @@ pub(crate) fn enum_values(method: &str, path: &str, pointer: &str) -> Vec<String
         .collect()
 }
 
+/// Whether this is the name of an operation when all its placeholders are called `{id}`.
+pub(crate) fn has_template(method: &str, name: &str) -> bool {
+    let operations = CONTRACT["operations"].as_object().unwrap();
+    operations.iter().any(|(template, methods)| {
+        let same = template.split('/').map(|part| match part.chars().next() {
+            Some('{') => "{id}",
+            _ => part,
+        });
+        same.eq(name.split('/')) && methods.get(method.to_lowercase()).is_some()
+    })
+}
+
 /// The pinned version that the contract was made for.
 pub(crate) fn api_version() -> &'static str {
     CONTRACT["api_version"].as_str().unwrap()

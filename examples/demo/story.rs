@@ -1,0 +1,212 @@
+//! The main job from end to end: from nothing to a portal that sells, a month that is paid, a card
+//! that fails, and access that follows.
+
+#![expect(
+    clippy::indexing_slicing,
+    reason = "indexing JSON gives null for what is not there"
+)]
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use stripe_simulator::{DEFAULT_PUBLISHABLE_KEY, DEFAULT_SECRET_KEY};
+
+use crate::stage::{Outcome, Stage, promised, say};
+
+const PORTAL: &str = "/v1/portals/acme";
+const MODULE: &str = "/v1/portals/acme/modules/stripe";
+const CUSTOMER: &str = "/v1/portals/acme/customers/ext:weather-app-inc";
+
+/// Tells it.
+pub(crate) async fn tell(stage: &Stage<'_>) -> Outcome {
+    three_calls_to_ready(stage).await?;
+    plans(stage).await?;
+    customer(stage).await?;
+    let paid = subscriptions(stage).await?;
+    a_month_passes(stage, &paid).await?;
+    a_card_fails(stage, &paid).await?;
+    what_is_left_behind(stage).await
+}
+
+async fn three_calls_to_ready(stage: &Stage<'_>) -> Outcome {
+    say("A portal is made, and its Stripe module enabled.")?;
+    let title = json!({"title": "Acme developer portal"});
+    stage.call(Method::PUT, PORTAL, title, 201).await?;
+    let enabled = json!({
+        "enabled": true,
+        "settings": {"grace_period_days": 3, "allowed_return_origins": ["https://portal.acme.example"]}
+    });
+    let module = stage.call(Method::PUT, MODULE, enabled, 201).await?;
+    promised(&module["status"], "unconfigured")?;
+
+    say("A key that Stripe does not know is refused, and nothing is stored.")?;
+    let credentials = format!("{MODULE}/credentials");
+    let wrong =
+        json!({"publishable_key": DEFAULT_PUBLISHABLE_KEY, "secret_key": "sk_test_mistyped"});
+    stage.call(Method::PUT, &credentials, wrong, 424).await?;
+
+    say("Credentials are verified with Stripe, then stored sealed; the answer is masked.")?;
+    let right =
+        json!({"publishable_key": DEFAULT_PUBLISHABLE_KEY, "secret_key": DEFAULT_SECRET_KEY});
+    stage.call(Method::PUT, &credentials, right, 201).await?;
+
+    say("The service registers its webhook endpoint at Stripe and keeps the secret sealed.")?;
+    let endpoint = format!("{MODULE}/webhook-endpoint");
+    stage
+        .call(Method::POST, &endpoint, Value::Null, 201)
+        .await?;
+
+    say("Ready to sell.")?;
+    let module = stage.call(Method::GET, MODULE, Value::Null, 200).await?;
+    promised(&module["status"], "ready")
+}
+
+async fn plans(stage: &Stage<'_>) -> Outcome {
+    say(
+        "A product with a free and a paid plan is published; the paid one gets its Price at Stripe.",
+    )?;
+    let product = json!({
+        "title": "Weather",
+        "version": "1.0.0",
+        "description": "Forecasts by the hour",
+        "state": "published",
+        "plans": [
+            {"id": "free", "title": "Free", "pricing": {"model": "free"}},
+            {"id": "gold", "title": "Gold", "pricing": {
+                "model": "flat",
+                "price": {"amount": 1500, "currency": "usd"},
+                "interval": {"unit": "month", "count": 1}
+            }}
+        ]
+    });
+    let path = format!("{PORTAL}/products/weather");
+    let product = stage.call(Method::PUT, &path, product, 201).await?;
+    promised(&product["state"], "published")
+}
+
+async fn customer(stage: &Stage<'_>) -> Outcome {
+    say("A consumer organization becomes a customer. Stripe hears of it when it is first needed.")?;
+    let customer = json!({
+        "external_id": "weather-app-inc",
+        "name": "Weather App Inc.",
+        "email": "billing@weather-app.example"
+    });
+    let path = format!("{PORTAL}/customers");
+    stage.call(Method::POST, &path, customer, 201).await?;
+    Ok(())
+}
+
+/// A free and a paid subscription; gives the paid one's address.
+async fn subscriptions(stage: &Stage<'_>) -> Outcome<String> {
+    let path = format!("{PORTAL}/subscriptions");
+    say("Free plans cost nothing and touch nothing: active at once, without a call to Stripe.")?;
+    let free = json!({
+        "customer": "ext:weather-app-inc", "product": "weather", "plan": "free", "application": "try-out"
+    });
+    let free = stage.once(&path, "demo-free-plan", free, 201).await?;
+    promised(&free["status"], "active")?;
+
+    say("A paid plan needs a payment method.")?;
+    let gold = json!({
+        "customer": "ext:weather-app-inc", "product": "weather", "plan": "gold", "application": "production"
+    });
+    stage
+        .once(&path, "demo-gold-too-early", gold.clone(), 409)
+        .await?;
+
+    say(
+        "Card numbers never come near this service: the consumer's browser goes to a Checkout page.",
+    )?;
+    let session = json!({
+        "mode": "setup",
+        "success_url": "https://portal.acme.example/billing?done",
+        "cancel_url": "https://portal.acme.example/billing"
+    });
+    let sessions = format!("{CUSTOMER}/checkout-sessions");
+    let session = stage.call(Method::POST, &sessions, session, 201).await?;
+    let session = session["id"].as_str().unwrap_or_default().to_owned();
+
+    say(
+        "There the consumer types a card, here 4242 4242 4242 4242. The saved card arrives by itself.",
+    )?;
+    let submit = format!("/checkout/{session}/complete");
+    stage
+        .at_stripe(&submit, json!({"payment_method": "pm_card_visa"}))
+        .await?;
+    let methods = format!("{CUSTOMER}/payment-methods");
+    stage.until(&methods, "/data/0/status", "usable").await?;
+    stage.call(Method::GET, &methods, Value::Null, 200).await?;
+
+    say(
+        "Now the paid plan: Stripe charges the first month. The same key again would change nothing.",
+    )?;
+    let paid = stage.once(&path, "demo-gold", gold, 201).await?;
+    promised(&paid["status"], "active")?;
+    promised(&paid["access"]["decision"], "allow")?;
+    Ok(format!(
+        "{path}/{}",
+        paid["id"].as_str().unwrap_or_default()
+    ))
+}
+
+async fn a_month_passes(stage: &Stage<'_>, paid: &str) -> Outcome {
+    say("A month passes. Stripe bills and charges by itself, and its events arrive.")?;
+    stage.days_pass(32).await?;
+    let invoices = format!("{PORTAL}/invoices?customer=ext:weather-app-inc&limit=2");
+    stage.until(&invoices, "/data/1/status", "paid").await?;
+    stage.call(Method::GET, &invoices, Value::Null, 200).await?;
+    let access = stage
+        .call(Method::GET, &format!("{paid}/access"), Value::Null, 200)
+        .await?;
+    promised(&access["decision"], "allow")
+}
+
+async fn a_card_fails(stage: &Stage<'_>, paid: &str) -> Outcome {
+    say("The consumer changes to a card that will be declined.")?;
+    let methods = format!("{CUSTOMER}/payment-methods");
+    let failing = json!({"payment_method": "pm_card_chargeCustomerFail", "default": true});
+    stage
+        .once(&methods, "demo-failing-card", failing, 201)
+        .await?;
+
+    say("The next renewal fails: past due, and three days of grace.")?;
+    stage.days_pass(31).await?;
+    let access = format!("{paid}/access");
+    stage.until(&access, "/decision", "grace").await?;
+    stage.call(Method::GET, &access, Value::Null, 200).await?;
+
+    say("Grace ends by the clock, even if nothing arrives: the gateway is told to deny.")?;
+    stage.days_pass(4).await?;
+    let denied = stage.call(Method::GET, &access, Value::Null, 200).await?;
+    promised(&denied["decision"], "deny")?;
+
+    say("The consumer saves a good card and pays the open invoice.")?;
+    let good = json!({"payment_method": "pm_card_mastercard", "default": true});
+    stage.once(&methods, "demo-good-card", good, 201).await?;
+    let open = format!("{PORTAL}/invoices?customer=ext:weather-app-inc&status=open");
+    let open = stage.call(Method::GET, &open, Value::Null, 200).await?;
+    let invoice = open["data"][0]["id"].as_str().unwrap_or_default();
+    let pay = format!("{PORTAL}/invoices/{invoice}/pay");
+    let invoice = stage.once(&pay, "demo-pay-invoice", json!({}), 200).await?;
+    promised(&invoice["status"], "paid")?;
+
+    say("Access is restored, without a human.")?;
+    stage.until(&access, "/decision", "allow").await?;
+    stage.call(Method::GET, &access, Value::Null, 200).await?;
+
+    say("For gateways that ask nobody: the same answer as a signed token.")?;
+    let question = "customer=ext:weather-app-inc&product=weather&application=production";
+    let token = format!("{PORTAL}/access/token?{question}");
+    stage.call(Method::GET, &token, Value::Null, 200).await?;
+    Ok(())
+}
+
+async fn what_is_left_behind(stage: &Stage<'_>) -> Outcome {
+    say("Everything that happened, in order, for the portal to read or to be sent.")?;
+    let feed = format!("{PORTAL}/events?limit=3");
+    stage.call(Method::GET, &feed, Value::Null, 200).await?;
+
+    say("Who did what: append-only and hash-chained.")?;
+    let audit = format!("{PORTAL}/audit-log?limit=2");
+    stage.call(Method::GET, &audit, Value::Null, 200).await?;
+    Ok(())
+}
