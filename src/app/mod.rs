@@ -18,6 +18,7 @@ use access::AccessSettings;
 use answer::Render;
 use budget::Budget;
 use deliveries::DeliverySettings;
+use ingest::{Hooks, Intake};
 use operations::{OperationSettings, Waiters};
 
 pub mod access;
@@ -32,6 +33,7 @@ pub mod endpoints;
 pub mod feed;
 pub mod hosted;
 pub mod idempotency;
+pub mod ingest;
 pub mod key_rotation;
 pub mod modules;
 pub mod operations;
@@ -45,7 +47,6 @@ pub mod subscriptions;
 mod vault;
 mod verification;
 pub mod webhook_endpoint;
-pub mod webhooks;
 
 /// The product, headless even of HTTP. A clone shares everything.
 #[derive(Clone)]
@@ -65,6 +66,8 @@ pub struct App {
     waiters: Arc<Waiters>,
     courier: Courier,
     delivery_settings: DeliverySettings,
+    hooks: Arc<Hooks>,
+    intake: Arc<Intake>,
     /// By this name this process holds leases.
     worker: Arc<str>,
 }
@@ -152,6 +155,8 @@ impl App {
             waiters: Arc::default(),
             courier: parts.courier,
             delivery_settings: parts.deliveries,
+            hooks: Arc::default(),
+            intake: Arc::new(Intake::new()),
         }
     }
 

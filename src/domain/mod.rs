@@ -9,6 +9,7 @@ pub mod currency;
 pub mod customer;
 pub mod delivery;
 pub mod error;
+pub mod inbox;
 pub mod money;
 pub mod operation;
 pub mod payment_method;

@@ -56,8 +56,8 @@ pub struct State {
 pub fn routes(config: &mut ServiceConfig<'_>) {
     use v1::{
         access, audit_log, credentials, customers, events, hooks, hosted, imports, operations,
-        payment_methods, portals, products, stripe_module, subscriptions, webhook_deliveries,
-        webhook_endpoints,
+        payment_methods, portals, products, stripe_events, stripe_module, subscriptions,
+        webhook_deliveries, webhook_endpoints,
     };
     config
         .service(portals::list)
@@ -102,6 +102,8 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(subscriptions::reject)
         .service(subscriptions::cancel)
         .service(subscriptions::undo_cancel)
+        .service(stripe_events::list)
+        .service(stripe_events::retry)
         .service(operations::list)
         .service(operations::get)
         .service(operations::retry)

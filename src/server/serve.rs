@@ -11,8 +11,8 @@ use actix_web::{App as ActixApp, HttpServer, web};
 use utoipa_actix_web::AppExt;
 
 use super::settings::{
-    access_settings, authenticator, courier_settings, delivery_settings, master_keys, operation_settings,
-    store_settings, stripe_limits, stripe_settings,
+    access_settings, authenticator, courier_settings, delivery_settings, master_keys,
+    operation_settings, store_settings, stripe_limits, stripe_settings,
 };
 use crate::app::{App, Parts};
 use crate::clock::Clock;
@@ -177,6 +177,9 @@ impl Server {
                 tokio::join!(
                     worker::retention(app.clone()),
                     worker::signing_keys(app.clone()),
+                    worker::intake(app.clone()),
+                    worker::inbox(app.clone(), poll),
+                    worker::dead_letters(app.clone()),
                     worker::operations(app, poll),
                     worker::deliveries(deliverer, look),
                     worker::metrics_upkeep(metrics)

@@ -106,9 +106,14 @@ diesel::table! {
         event_id -> Text,
         event_type -> Text,
         api_version -> Text,
+        object_id -> Text,
+        status -> Text,
+        attempts -> Integer,
+        next_attempt_at -> Nullable<BigInt>,
+        error -> Nullable<Text>,
         stripe_created_at -> BigInt,
         received_at -> BigInt,
-        payload -> Binary,
+        payload -> Nullable<Binary>,
     }
 }
 

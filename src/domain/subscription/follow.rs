@@ -118,6 +118,14 @@ const fn stage(status: Status) -> Stage {
     }
 }
 
+impl Status {
+    /// Whether that status is further in a life than this one, so that whoever says it speaks of a later
+    /// time, whatever the clock says.
+    pub fn is_before(self, later: Self) -> bool {
+        stage(self) < stage(later)
+    }
+}
+
 impl Subscription {
     /// The subscription after hearing of `snapshot`. Where anything shown differs, it is the next
     /// version, changed at `now`.

@@ -6,10 +6,10 @@ use actix_web::{HttpRequest, HttpResponse, get};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::subscriptions::{AccessDecision, AccessReason, SubscriptionPath};
 use super::{PortalPath, ReadConditions};
 use crate::app::access::{AccessAnswer, AccessTo, KeySet, PublicKey};
 use crate::clock::Timestamp;
-use crate::domain::access::{Decision, Reason};
 use crate::domain::customer::CustomerRef;
 use crate::domain::error::{Error, FieldCode};
 use crate::domain::slug::Slug;
@@ -44,74 +44,6 @@ pub struct AccessAnswerBody {
     /// The plan it is to.
     #[schema(required = true, pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     plan: Option<String>,
-}
-
-/// Whether it may.
-#[derive(Clone, Copy, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum AccessDecision {
-    /// It may.
-    Allow,
-    /// It may for a while; a payment is missing.
-    Grace,
-    /// It may not.
-    Deny,
-}
-
-impl From<Decision> for AccessDecision {
-    fn from(decision: Decision) -> Self {
-        match decision {
-            Decision::Allow => Self::Allow,
-            Decision::Grace => Self::Grace,
-            Decision::Deny => Self::Deny,
-        }
-    }
-}
-
-/// Why.
-#[derive(Clone, Copy, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum AccessReason {
-    /// It is paid.
-    Active,
-    /// It is in its trial.
-    Trialing,
-    /// The plan costs nothing.
-    Free,
-    /// A payment has failed and is tried again.
-    PastDue,
-    /// It was never paid.
-    Incomplete,
-    /// Payments have failed to the last.
-    Unpaid,
-    /// It is paused.
-    Paused,
-    /// It has ended.
-    Canceled,
-    /// It was not paid in time to begin.
-    Expired,
-    /// The portal has not said yes yet.
-    PendingApproval,
-    /// There is none.
-    NoSubscription,
-}
-
-impl From<Reason> for AccessReason {
-    fn from(reason: Reason) -> Self {
-        match reason {
-            Reason::Active => Self::Active,
-            Reason::Trialing => Self::Trialing,
-            Reason::Free => Self::Free,
-            Reason::PastDue => Self::PastDue,
-            Reason::Incomplete => Self::Incomplete,
-            Reason::Unpaid => Self::Unpaid,
-            Reason::Paused => Self::Paused,
-            Reason::Canceled => Self::Canceled,
-            Reason::Expired => Self::Expired,
-            Reason::PendingApproval => Self::PendingApproval,
-            Reason::NoSubscription => Self::NoSubscription,
-        }
-    }
 }
 
 impl From<&AccessAnswer> for AccessAnswerBody {
@@ -203,22 +135,6 @@ impl TryFrom<AccessParams> for AccessTo {
     }
 }
 
-/// A subscription's place.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Path)]
-#[expect(
-    dead_code,
-    reason = "documents a parameter that the handler reads from the path"
-)]
-pub struct AccessSubscriptionPath {
-    /// The subscription's id.
-    #[param(
-        pattern = "^subn_[0-9a-hjkmnp-tv-z]{26}$",
-        example = "subn_01kat5bmf0f3x8q2r7w1e4t6y9"
-    )]
-    subscription: String,
-}
-
 /// Keys with which signed answers are verified (RFC 7517).
 #[derive(Serialize, ToSchema)]
 #[schema(as = JsonWebKeySet, example = json!({"keys": [{
@@ -290,7 +206,7 @@ fn keep(response: &mut HttpResponse, cache_control: &str) {
 #[utoipa::path(
     operation_id = "access_get_of_subscription",
     tag = "Access",
-    params(PortalPath, AccessSubscriptionPath, ReadConditions),
+    params(PortalPath, SubscriptionPath, ReadConditions),
     responses(
         (status = 200, description = "The decision", body = AccessAnswerBody),
         (status = 304, description = "The caller has it already"),

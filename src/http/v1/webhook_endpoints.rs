@@ -8,9 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{
-    MayRepeat, Metadata, MetadataPatch, PortalPath, ReadConditions, WriteConditions,
-};
+use super::{MayRepeat, Metadata, MetadataPatch, PortalPath, ReadConditions, WriteConditions};
 use crate::app::App;
 use crate::app::endpoints::{EndpointChange, EndpointInput, EndpointView, Target};
 use crate::app::portals::MetadataChange;

@@ -13,8 +13,8 @@ use portal_billing::store::events::{self, NewEvent};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
-use crate::support::process::Process;
 use crate::support::database::{Database, FreshDatabase};
+use crate::support::process::Process;
 use crate::support::receiver::{Reaction, Receiver};
 use crate::support::service::Service;
 
