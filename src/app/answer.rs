@@ -5,7 +5,8 @@ use secrecy::SecretString;
 
 use super::Context;
 use super::catalog::Imported;
-use super::endpoints::{EndpointView, Replayed};
+use super::deliveries::Replayed;
+use super::endpoints::EndpointView;
 use super::hosted::{HostedPage, SetupIntentView};
 use super::payment_methods::MethodView;
 use super::subscriptions::SubscriptionView;

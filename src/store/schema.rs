@@ -113,7 +113,8 @@ diesel::table! {
         error -> Nullable<Text>,
         stripe_created_at -> BigInt,
         received_at -> BigInt,
-        payload -> Nullable<Binary>,
+        sealed -> Nullable<Binary>,
+        data_key_version -> Nullable<BigInt>,
     }
 }
 

@@ -368,10 +368,7 @@ pub async fn lock_many(conn: &mut Conn, ids: &[&str]) -> Result<Vec<Subscription
 ///
 /// # Errors
 /// [`StoreError::Contention`] when one of them is gone, which a lock does not let happen.
-pub async fn update_locked(
-    conn: &mut Conn,
-    all: &[&Subscription],
-) -> Result<(), StoreError> {
+pub async fn update_locked(conn: &mut Conn, all: &[&Subscription]) -> Result<(), StoreError> {
     let rows: Vec<SubscriptionRow> = all
         .iter()
         .map(|subscription| SubscriptionRow::try_from(*subscription))

@@ -27,6 +27,7 @@ pub async fn retention(app: App) {
                 credentials = swept.credentials,
                 webhook_secrets = swept.webhook_secrets,
                 deliveries = swept.deliveries,
+                idempotency_keys = swept.idempotency_keys,
                 stripe_events = swept.stripe_events,
                 "what had its time was wiped"
             ),

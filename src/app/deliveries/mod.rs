@@ -7,7 +7,10 @@
 //! and what a process had taken when it died is taken by another when the lease is over, and sent
 //! again under the same id.
 
+mod replay;
 mod round;
+
+pub use replay::{DeliveryFilter, ReplayFrom, ReplayInput, Replayed};
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;

@@ -115,9 +115,10 @@ impl Work<'_> {
         let Some(local) = self.local(event, PAYMENT_METHOD, id) else {
             return (before.default_payment_method.clone(), Some(id.to_owned()));
         };
-        let usable = self.methods.get(&local).is_some_and(|row| {
-            row.it.customer_id == before.id && row.it.state != State::Detached
-        });
+        let usable = self
+            .methods
+            .get(&local)
+            .is_some_and(|row| row.it.customer_id == before.id && row.it.state != State::Detached);
         (usable.then_some(local), None)
     }
 

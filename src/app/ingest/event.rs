@@ -130,6 +130,8 @@ pub(in crate::app) struct Incoming {
     pub(in crate::app) received_at: Timestamp,
     /// Attempts after the first.
     pub(in crate::app) attempts: i32,
+    /// Whether its payload is stored already.
+    pub(super) is_kept: bool,
 }
 
 impl Incoming {
@@ -158,6 +160,7 @@ impl Incoming {
             payload,
             received_at,
             attempts: 0,
+            is_kept: false,
         }
     }
 
@@ -226,9 +229,15 @@ fn read(event_type: &str, payload: &[u8]) -> Result<About, String> {
         let detached = event_type == "payment_method.detached";
         return object(payload).map(|said| About::Method { said, detached });
     }
-    if ["invoice.", "invoice_payment.", "charge.dispute.", "refund.", "credit_note."]
-        .iter()
-        .any(|family| event_type.starts_with(family))
+    if [
+        "invoice.",
+        "invoice_payment.",
+        "charge.dispute.",
+        "refund.",
+        "credit_note.",
+    ]
+    .iter()
+    .any(|family| event_type.starts_with(family))
     {
         return Ok(About::Money);
     }
@@ -271,14 +280,26 @@ mod tests {
     fn what_cannot_be_read_is_told_without_its_values() {
         let told = about("customer.updated", r#"{"id":"cus_1","name":["Canary"]}"#);
         let told = told.err().unwrap();
-        assert!(told.contains("line 1") && !told.contains("Canary"), "{told}");
+        assert!(
+            told.contains("line 1") && !told.contains("Canary"),
+            "{told}"
+        );
     }
 
     #[test]
     fn an_operation_is_known_by_its_key() {
         let id = "oper_01kat5bmf0f3x8q2r7w1e4t6y9";
-        assert_eq!(operation_of(&format!("{id}:customer:1")), Some(id.to_owned()));
-        for other in ["", id, "6ecf0d4e", "subn_01kat5bmf0f3x8q2r7w1e4t6y9:x", "oper_:x"] {
+        assert_eq!(
+            operation_of(&format!("{id}:customer:1")),
+            Some(id.to_owned())
+        );
+        for other in [
+            "",
+            id,
+            "6ecf0d4e",
+            "subn_01kat5bmf0f3x8q2r7w1e4t6y9:x",
+            "oper_:x",
+        ] {
             assert_eq!(operation_of(other), None, "{other}");
         }
     }

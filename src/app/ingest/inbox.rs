@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use futures_util::StreamExt;
 use futures_util::stream;
+use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
 use super::event::{About, Envelope, Incoming};
@@ -52,6 +53,14 @@ impl App {
     pub async fn work_on_inbox(&self) -> Result<usize, Error> {
         let now = self.clock.now();
         let until = now.plus_millis(CLAIM_MS);
+        // Most looks find nothing, and a look alone locks nobody out.
+        if !self
+            .store
+            .read(async |conn| stripe_events::any_due(conn, now).await)
+            .await?
+        {
+            return Ok(0);
+        }
         let due = self
             .store
             .write(async |conn| stripe_events::claim_due(conn, now, until, DUE_AT_ONCE).await)
@@ -92,7 +101,20 @@ impl App {
     /// A stored event as it came; one that cannot be read any more is a dead letter.
     async fn read_again(&self, stored: StoredEvent) -> Result<Option<Incoming>, StoreError> {
         let StoredEvent { event, payload } = stored;
-        let payload = payload.unwrap_or_default();
+        let portal = &event.portal;
+        let (place, payload) = self
+            .store
+            .read(async |conn| {
+                let place = super::hooks::place_of(conn, portal).await?;
+                let Some(sealed) = &payload else {
+                    return Ok((place, Vec::new()));
+                };
+                let version = Some(sealed.data_key_version);
+                let vault = self.vault(conn, portal, version).await?;
+                let text = vault.open(portal, &super::intake::place(&event.id), sealed)?;
+                Ok((place, text.expose_secret().as_bytes().to_vec()))
+            })
+            .await?;
         let Ok(envelope) = serde_json::from_slice::<Envelope>(&payload) else {
             let settled = Settled {
                 status: Status::Dead,
@@ -101,18 +123,14 @@ impl App {
             };
             self.store
                 .write(async |conn| {
-                    stripe_events::hold(conn, &event.portal, &event.id, &settled, &payload).await
+                    stripe_events::hold(conn, portal, &event.id, &settled, None).await
                 })
                 .await?;
             return Ok(None);
         };
-        let place = self
-            .store
-            .read(async |conn| super::hooks::place_of(conn, &event.portal).await)
-            .await?;
-        let mut incoming =
-            Incoming::new(event.portal, place, envelope, payload, event.received_at);
+        let mut incoming = Incoming::new(event.portal, place, envelope, payload, event.received_at);
         incoming.attempts = event.attempts;
+        incoming.is_kept = true;
         Ok(Some(incoming))
     }
 
@@ -239,8 +257,11 @@ impl App {
             }
             Err(error) => {
                 if error.outcome() == stripe::Outcome::Throttled {
-                    self.budget
-                        .throttled(&credentials.account_id, credentials.mode, error.retry_after());
+                    self.budget.throttled(
+                        &credentials.account_id,
+                        credentials.mode,
+                        error.retry_after(),
+                    );
                 }
                 Err(error.into())
             }
@@ -281,6 +302,7 @@ impl App {
             payload: Vec::new(),
             received_at: last.received_at,
             attempts: last.attempts,
+            is_kept: true,
         };
         self.store
             .write(async |conn| {
@@ -382,7 +404,7 @@ impl App {
                         error: Some(why.to_owned()),
                     };
                     let portal = &event.portal;
-                    stripe_events::hold(conn, portal, &event.id, &settled, &event.payload).await?;
+                    stripe_events::hold(conn, portal, &event.id, &settled, None).await?;
                 }
                 Ok(())
             })

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::{self, Receiver, Sender, error::TrySendError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
+use super::Received;
 use super::event::{About, Incoming};
 use super::subscription::News;
 use super::work::{Verdict, Work};
-use super::Received;
 use crate::app::App;
+use crate::app::vault::Place;
 use crate::clock::Timestamp;
 use crate::domain::error::Error;
 use crate::domain::inbox::Status;
@@ -92,7 +93,10 @@ impl Intake {
 
     /// Whether the event was stored a short while ago.
     pub(super) fn knows(&self, portal: &Slug, id: &str) -> bool {
-        let remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        let remembered = self
+            .remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         // Looked up as it is kept.
         remembered.all.contains(&(portal.clone(), id.to_owned()))
     }
@@ -116,7 +120,9 @@ impl Intake {
         match self.waiting.try_send(waiting) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => return Err(full()),
-            Err(TrySendError::Closed(_)) => return Err(Error::unavailable("nobody takes deliveries")),
+            Err(TrySendError::Closed(_)) => {
+                return Err(Error::unavailable("nobody takes deliveries"));
+            }
         }
         answered
             .await
@@ -124,7 +130,10 @@ impl Intake {
     }
 
     fn remember(&self, keys: impl Iterator<Item = Key>) {
-        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut remembered = self
+            .remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         for key in keys {
             remembered.add(key);
         }
@@ -187,7 +196,9 @@ impl App {
         let all: Vec<&Incoming> = events.iter().collect();
         match self.take_together(&all).await {
             Ok(answers) => answers,
-            Err(error) if is_outage(&error) => all.iter().map(|_| Err(unavailable(&error))).collect(),
+            Err(error) if is_outage(&error) => {
+                all.iter().map(|_| Err(unavailable(&error))).collect()
+            }
             Err(_) => {
                 let mut answers = Vec::with_capacity(events.len());
                 for event in all {
@@ -252,7 +263,8 @@ impl App {
             .write(async |conn| self.store_and_apply(conn, &unique, now).await)
             .await?;
         for (status, count) in &taken.counts {
-            metrics::counter!("stripe_events_total", "outcome" => status.as_str()).increment(*count);
+            metrics::counter!("stripe_events_total", "outcome" => status.as_str())
+                .increment(*count);
         }
         if [Status::Parked, Status::Refetch]
             .iter()
@@ -288,8 +300,10 @@ impl App {
     ) -> Result<Taken, StoreError> {
         let rows: Vec<_> = events.iter().map(|event| event.row()).collect();
         let rows: Vec<_> = rows.iter().collect();
-        let first: HashSet<(String, String)> =
-            stripe_events::insert(conn, &rows).await?.into_iter().collect();
+        let first: HashSet<(String, String)> = stripe_events::insert(conn, &rows)
+            .await?
+            .into_iter()
+            .collect();
         let new: Vec<&Incoming> = events
             .iter()
             .copied()
@@ -341,7 +355,11 @@ impl App {
 
     /// Events of invoices, payments, refunds, credit notes and disputes.
     #[expect(clippy::unused_async, reason = "invoices are stored by a part to come")]
-    async fn apply_money(&self, _conn: &mut Conn, _event: &Incoming) -> Result<Verdict, StoreError> {
+    async fn apply_money(
+        &self,
+        _conn: &mut Conn,
+        _event: &Incoming,
+    ) -> Result<Verdict, StoreError> {
         // Not projected yet: `app::invoices::apply_event` takes these.
         Ok(Verdict::Applied)
     }
@@ -397,7 +415,25 @@ impl App {
                 _ => None,
             },
         };
-        stripe_events::hold(conn, &event.portal, &event.id, &settled, &event.payload).await
+        let payload = if event.is_kept {
+            None
+        } else {
+            // A body may hold client secrets and addresses.
+            let vault = self.vault(conn, &event.portal, None).await?;
+            let text = std::str::from_utf8(&event.payload)
+                .map_err(|error| StoreError::Other(error.to_string()))?;
+            Some(vault.seal(&event.portal, &place(&event.id), text)?)
+        };
+        stripe_events::hold(conn, &event.portal, &event.id, &settled, payload.as_ref()).await
+    }
+}
+
+/// Where a payload is sealed for.
+pub(super) const fn place(event: &str) -> Place<'_> {
+    Place {
+        row: event,
+        field: "stripe_events.sealed",
+        version: 1,
     }
 }
 
@@ -430,7 +466,10 @@ impl Work<'_> {
         let Some(place) = &event.place else {
             return Verdict::Foreign;
         };
-        if event.livemode.is_some_and(|livemode| livemode != place.mode.livemode()) {
+        if event
+            .livemode
+            .is_some_and(|livemode| livemode != place.mode.livemode())
+        {
             return Verdict::Foreign;
         }
         match about {

@@ -156,7 +156,10 @@ impl Work<'_> {
             return Verdict::Applied;
         }
         let owner = said.customer.as_ref().map(Expandable::id);
-        if owner.and_then(|id| self.local(event, CUSTOMER, id)).is_none() {
+        if owner
+            .and_then(|id| self.local(event, CUSTOMER, id))
+            .is_none()
+        {
             return Verdict::Foreign;
         }
         let maker = said.metadata.get(ours::OPERATION).map(String::as_str);

@@ -130,7 +130,8 @@ struct Names<'a> {
     customers: BTreeSet<String>,
     subscriptions: BTreeSet<String>,
     methods: BTreeSet<String>,
-    operations: BTreeSet<&'a str>,
+    /// Operations that may still be about to link an object of Stripe's, each with that object.
+    operations: Vec<(LinkKey, &'a str)>,
     /// Customers that are gone at Stripe, by their ids there.
     gone: Vec<LinkKey>,
 }
@@ -148,7 +149,7 @@ impl<'a> Names<'a> {
         let (Some(place), Ok(about)) = (&event.place, &event.about) else {
             return;
         };
-        self.operations.extend(event.operation.as_deref());
+        let key = |id: &str| (place.account.clone(), place.mode.livemode(), id.to_owned());
         let there = self
             .at_stripe
             .entry((place.account.as_str(), place.mode))
@@ -162,8 +163,9 @@ impl<'a> Names<'a> {
                 there.extend(item.and_then(|item| Some(item.price.as_ref()?.id.as_str())));
                 let local = ours_in(&said.metadata, event, ours::SUBSCRIPTION);
                 self.subscriptions.extend(local.map(str::to_owned));
+                let maker = said.metadata.get(ours::OPERATION);
                 self.operations
-                    .extend(said.metadata.get(ours::OPERATION).map(String::as_str));
+                    .extend(maker.map(|maker| (key(&said.id), maker.as_str())));
             }
             About::Customer { said, deleted } => {
                 there.insert(&said.id);
@@ -171,21 +173,29 @@ impl<'a> Names<'a> {
                 there.extend(default.map(Expandable::id));
                 let local = ours_in(&said.metadata, event, ours::CUSTOMER);
                 self.customers.extend(local.map(str::to_owned));
+                let maker = said.metadata.get(ours::OPERATION);
                 self.operations
-                    .extend(said.metadata.get(ours::OPERATION).map(String::as_str));
+                    .extend(maker.map(|maker| (key(&said.id), maker.as_str())));
                 if *deleted || said.deleted {
-                    let mode = place.mode.livemode();
-                    let key = (place.account.clone(), mode, said.id.clone());
-                    self.gone.push(key);
+                    self.gone.push(key(&said.id));
                 }
             }
             About::Method { said, .. } => {
                 there.insert(&said.id);
                 there.extend(said.customer.as_ref().map(Expandable::id));
+                let maker = event.operation.as_deref();
+                self.operations
+                    .extend(maker.map(|maker| (key(&said.id), maker)));
             }
             About::SetUp(said) => {
-                there.extend(said.payment_method.as_ref().map(Expandable::id));
                 there.extend(said.customer.as_ref().map(Expandable::id));
+                if let Some(method) = said.payment_method.as_ref().map(Expandable::id) {
+                    there.insert(method);
+                    let made = said.metadata.get(ours::OPERATION).map(String::as_str);
+                    let makers = made.into_iter().chain(event.operation.as_deref());
+                    self.operations
+                        .extend(makers.map(|maker| (key(method), maker)));
+                }
             }
             About::Checkout(said) => {
                 there.extend(said.customer.as_ref().map(Expandable::id));
@@ -199,11 +209,7 @@ impl<'a> Names<'a> {
 }
 
 /// Our id of that kind in an object's metadata, if the object says that it is this portal's.
-pub(super) fn ours_in<'a>(
-    metadata: &'a Metadata,
-    event: &Incoming,
-    kind: &str,
-) -> Option<&'a str> {
+pub(super) fn ours_in<'a>(metadata: &'a Metadata, event: &Incoming, kind: &str) -> Option<&'a str> {
     let portal = metadata.get(ours::PORTAL)?;
     (*portal == event.portal.as_str())
         .then(|| metadata.get(kind))
@@ -240,9 +246,14 @@ impl<'a> Work<'a> {
         let mut names = Names::of(events);
         work.load_links(conn, &mut names).await?;
         work.load_rows(conn, &mut names).await?;
-        if !names.operations.is_empty() {
-            let ids: Vec<&str> = names.operations.iter().copied().collect();
-            let unsettled = store::operations::unsettled(conn, &ids).await?;
+        let makers: Vec<&str> = names
+            .operations
+            .iter()
+            .filter(|(object, _)| !work.links.contains_key(object))
+            .map(|(_, maker)| *maker)
+            .collect();
+        if !makers.is_empty() {
+            let unsettled = store::operations::unsettled(conn, &makers).await?;
             work.unsettled.extend(unsettled);
         }
         work.load_views(conn).await?;
@@ -280,7 +291,11 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    async fn load_rows(&mut self, conn: &mut Conn, names: &mut Names<'_>) -> Result<(), StoreError> {
+    async fn load_rows(
+        &mut self,
+        conn: &mut Conn,
+        names: &mut Names<'_>,
+    ) -> Result<(), StoreError> {
         if !names.customers.is_empty() {
             for it in store::customers::lock_many(conn, &texts(&names.customers)).await? {
                 let version = it.version;
@@ -302,7 +317,8 @@ impl<'a> Work<'a> {
         if !names.subscriptions.is_empty() {
             for it in store::subscriptions::lock_many(conn, &texts(&names.subscriptions)).await? {
                 let version = it.version;
-                self.subscriptions.insert(it.id.clone(), Row::read(it, version));
+                self.subscriptions
+                    .insert(it.id.clone(), Row::read(it, version));
             }
         }
         // Whose a subscription or a method is has to be known to tell of it; that is not changed here.
@@ -437,8 +453,17 @@ impl<'a> Work<'a> {
     }
 
     /// Stores a payment method as it is now, as its next version if anything shown has changed.
-    pub(super) fn put_method(&mut self, event: &Incoming, mut after: PaymentMethod, change: &'static str) {
-        let Some(customer) = self.customers.get(&after.customer_id).map(|row| row.it.clone()) else {
+    pub(super) fn put_method(
+        &mut self,
+        event: &Incoming,
+        mut after: PaymentMethod,
+        change: &'static str,
+    ) {
+        let Some(customer) = self
+            .customers
+            .get(&after.customer_id)
+            .map(|row| row.it.clone())
+        else {
             return;
         };
         let tells = match self.methods.get_mut(&after.id) {
@@ -635,7 +660,9 @@ fn must(stored: bool) -> Result<(), StoreError> {
     if stored {
         Ok(())
     } else {
-        Err(StoreError::Contention("a locked row has changed".to_owned()))
+        Err(StoreError::Contention(
+            "a locked row has changed".to_owned(),
+        ))
     }
 }
 
@@ -652,7 +679,10 @@ pub(super) fn context_of(event: &Incoming) -> Context {
     Context {
         actor: stripe_actor(),
         request_id: event.id.clone(),
-        instance: format!("/v1/portals/{}/modules/stripe/events/{}", event.portal, event.id),
+        instance: format!(
+            "/v1/portals/{}/modules/stripe/events/{}",
+            event.portal, event.id
+        ),
         organization: None,
     }
 }

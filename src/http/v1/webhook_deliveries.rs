@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::webhook_endpoints::EndpointPath;
 use super::{MayRepeat, PortalPath};
-use crate::app::endpoints::{DeliveryFilter, ReplayFrom, ReplayInput, Replayed};
+use crate::app::deliveries::{DeliveryFilter, ReplayFrom, ReplayInput, Replayed};
 use crate::clock::Timestamp;
 use crate::domain::delivery::{Delivery, Reason, Status};
 use crate::domain::error::{Error, FieldCode, FieldError};
