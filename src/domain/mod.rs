@@ -18,6 +18,7 @@ pub mod precondition;
 pub mod pricing;
 pub mod readiness;
 pub mod secret_guard;
+pub mod signing_key;
 pub mod slug;
 pub mod stripe_key;
 pub mod stripe_link;

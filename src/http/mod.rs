@@ -55,7 +55,7 @@ pub struct State {
 /// Mounts every route, and with that describes it.
 pub fn routes(config: &mut ServiceConfig<'_>) {
     use v1::{
-        audit_log, credentials, customers, events, hooks, hosted, imports, operations,
+        access, audit_log, credentials, customers, events, hooks, hosted, imports, operations,
         payment_methods, portals, products, stripe_events, stripe_module, subscriptions,
         webhook_deliveries, webhook_endpoints,
     };
@@ -100,6 +100,10 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(subscriptions::undo_cancel)
         .service(stripe_events::list)
         .service(stripe_events::retry)
+        .service(access::get)
+        .service(access::token)
+        .service(access::of_subscription)
+        .service(access::key_set)
         .service(operations::list)
         .service(operations::get)
         .service(operations::retry)

@@ -9,6 +9,8 @@ use crate::app::App;
 
 /// How often retired secrets are wiped; their overlap is a day, so minutes do not matter.
 const RETENTION_INTERVAL: Duration = Duration::from_mins(5);
+/// How often it is looked whether a signing key has had its time, which is days.
+const SIGNING_KEYS_INTERVAL: Duration = Duration::from_mins(1);
 /// How often the metrics forget what they need not keep.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(10);
 /// How often dead letters are counted.
@@ -30,6 +32,19 @@ pub async fn retention(app: App) {
                 "what had its time was wiped"
             ),
             Err(error) => tracing::warn!(cause = error.log_text(), "retention sweep failed"),
+        }
+    }
+}
+
+/// Makes, turns and removes the keys that sign access tokens, for ever.
+pub async fn signing_keys(app: App) {
+    let mut turns = tokio::time::interval(SIGNING_KEYS_INTERVAL);
+    loop {
+        turns.tick().await;
+        match app.turn_signing_keys().await {
+            Ok(false) => {}
+            Ok(true) => tracing::info!("signing keys turned"),
+            Err(error) => tracing::warn!(cause = error.log_text(), "signing keys cannot be turned"),
         }
     }
 }

@@ -5,6 +5,7 @@
     reason = "a test may panic"
 )]
 
+mod access;
 mod auth;
 mod bad_input;
 mod card_numbers;

@@ -1,6 +1,7 @@
 //! `/v1`: one file per family of resources, each with its request and answer types, its handlers
 //! and their documentation.
 
+pub mod access;
 pub mod audit_log;
 pub mod credentials;
 pub mod customers;
