@@ -82,7 +82,8 @@ impl Status {
                     | Self::Rejected
                     | Self::Canceled
             ),
-            Self::Provisioning => !matches!(next, Self::PendingApproval | Self::Rejected),
+            // Back to the portal's decision when the bank said no.
+            Self::Provisioning => !matches!(next, Self::Rejected),
             Self::Incomplete => !matches!(
                 next,
                 Self::PendingApproval | Self::Provisioning | Self::Rejected
@@ -107,6 +108,17 @@ pub struct Period {
     pub start: Timestamp,
     /// Its end, which is the next one's begin.
     pub end: Timestamp,
+}
+
+/// What a caller asked for besides what stands in the subscription, kept until it is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requested {
+    /// What it is to be paid with, by Stripe's id: one that is not known here yet.
+    pub payment_method: Option<String>,
+    /// What the customer typed.
+    pub promotion_code: Option<String>,
+    /// Whether the plan's trial is wanted.
+    pub trial: bool,
 }
 
 /// A customer's subscription to a plan.
@@ -153,6 +165,8 @@ pub struct Subscription {
     pub latest_invoice: Option<String>,
     /// The change that is planned, as JSON.
     pub scheduled_change: Option<String>,
+    /// What was asked for and has not been sent yet.
+    pub requested: Option<Requested>,
     /// The caller's own keys and values.
     pub metadata: Metadata,
     /// Where it lives at Stripe.
@@ -161,7 +175,8 @@ pub struct Subscription {
     pub stripe_item: Option<String>,
     /// Stripe's time of what was last taken over: the fence that nothing older passes.
     pub stripe_at: Option<Timestamp>,
-    /// Counts its changes, from 1.
+    /// Counts its changes, from 1; 0 while it is provisioning for the first time and may still come to
+    /// nothing, so that nobody was told of it.
     pub version: i64,
     /// When it was made.
     pub created_at: Timestamp,
@@ -188,6 +203,7 @@ impl Subscription {
             } else {
                 self.dunning.clone()
             },
+            requested: self.requested.clone().filter(|_| !status.is_final()),
             version: self.version + 1,
             updated_at: now,
             ..self.clone()
@@ -195,10 +211,11 @@ impl Subscription {
     }
 
     /// Whether this and the other are the same but for what nobody is shown: the fence, what
-    /// `unpaid_since` is found from, and the version itself.
+    /// `unpaid_since` is found from, what was asked for, and the version itself.
     pub fn looks_like(&self, other: &Self) -> bool {
         let shown = Self {
             dunning: other.dunning.clone(),
+            requested: other.requested.clone(),
             stripe_at: other.stripe_at,
             version: other.version,
             updated_at: other.updated_at,

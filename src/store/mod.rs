@@ -27,6 +27,8 @@ mod schema;
 pub mod stripe_events;
 pub mod stripe_modules;
 pub mod stripe_objects;
+pub mod subscription_actions;
+pub mod subscriptions;
 pub mod webhook_endpoints;
 
 pub use conn::Conn;

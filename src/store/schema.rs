@@ -248,8 +248,10 @@ diesel::table! {
         canceled_at -> Nullable<BigInt>,
         ended_at -> Nullable<BigInt>,
         unpaid_since -> Nullable<BigInt>,
+        dunning -> Text,
         latest_invoice -> Nullable<Text>,
         scheduled_change -> Nullable<Text>,
+        requested -> Nullable<Text>,
         metadata -> Text,
         stripe_account -> Nullable<Text>,
         stripe_livemode -> Nullable<Bool>,
@@ -348,3 +350,5 @@ diesel::table! {
         position -> BigInt,
     }
 }
+
+diesel::allow_tables_to_appear_in_same_query!(customers, subscription_actions, subscriptions);

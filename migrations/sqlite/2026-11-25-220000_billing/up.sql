@@ -106,7 +106,9 @@ CREATE TABLE payment_methods (
 CREATE INDEX payment_methods_by_customer ON payment_methods (customer_id, created_at, id);
 
 -- application is '' for a subscription without one. ended_at is set exactly in the final states.
--- unpaid_since is when the oldest unpaid renewal was due: grace counts from there.
+-- unpaid_since is when the oldest unpaid renewal was due: grace counts from there. It is found from
+-- dunning: Stripe's time when the subscription was last seen paid, and what was seen unpaid since
+-- then, as '<paid> <begin>:<seen> …'. requested is what was asked for and is not sent yet.
 CREATE TABLE subscriptions (
     id TEXT NOT NULL PRIMARY KEY,
     portal_id TEXT NOT NULL REFERENCES portals (id) ON DELETE CASCADE,
@@ -126,8 +128,10 @@ CREATE TABLE subscriptions (
     canceled_at BIGINT,
     ended_at BIGINT,
     unpaid_since BIGINT,
+    dunning TEXT NOT NULL,
     latest_invoice TEXT,
     scheduled_change TEXT,
+    requested TEXT,
     metadata TEXT NOT NULL,
     stripe_account TEXT,
     stripe_livemode BOOLEAN,

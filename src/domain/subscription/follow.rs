@@ -169,6 +169,7 @@ impl Subscription {
 
     fn take(&mut self, status: Status, snapshot: &Snapshot) {
         self.status = status;
+        self.requested = None;
         self.stripe = Some(snapshot.link.clone());
         self.stripe_at = Some(snapshot.at);
         self.stripe_item.clone_from(&snapshot.item);
