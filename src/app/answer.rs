@@ -2,6 +2,8 @@
 //! and repeated byte for byte.
 
 use super::Context;
+use super::hosted::{HostedPage, SetupIntentView};
+use super::payment_methods::MethodView;
 use crate::domain::customer::Customer;
 use crate::domain::error::Error;
 use crate::domain::operation::Operation;
@@ -37,6 +39,17 @@ pub enum Outcome {
         /// Whether it was made now.
         created: bool,
     },
+    /// A payment method, saved now (201) or there already (200).
+    PaymentMethod {
+        /// As it is now.
+        view: Box<MethodView>,
+        /// Whether it was saved now.
+        created: bool,
+    },
+    /// A setup intent (201).
+    SetupIntent(Box<SetupIntentView>),
+    /// A page of Stripe's (201).
+    HostedPage(Box<HostedPage>),
     /// Done, and there is nothing to show (204).
     Nothing,
 }

@@ -22,6 +22,7 @@ pub mod audit_log;
 pub mod budget;
 pub mod credentials;
 pub mod customers;
+pub mod hosted;
 pub mod idempotency;
 pub mod key_rotation;
 pub mod modules;

@@ -1,5 +1,7 @@
 //! Portals: made, changed, listed, deleted.
 
+use serde::{Deserialize, Serialize};
+
 use super::{App, Context, Page};
 use crate::clock::Timestamp;
 use crate::domain::audit::Draft;
@@ -30,7 +32,7 @@ pub struct PortalChange {
 }
 
 /// A merge patch of `metadata` (RFC 7396).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum MetadataChange {
     /// Remove every key.
     Clear,
@@ -237,7 +239,10 @@ fn draft(action: &'static str, portal: &Portal) -> Draft {
     }
 }
 
-fn merged(before: &Metadata, change: Option<&MetadataChange>) -> Result<Metadata, Error> {
+pub(super) fn merged(
+    before: &Metadata,
+    change: Option<&MetadataChange>,
+) -> Result<Metadata, Error> {
     let mut metadata = before.clone();
     match change {
         None => return Ok(metadata),

@@ -53,12 +53,17 @@ impl Precondition {
         if matches && differs {
             Ok(())
         } else {
-            Err(Error::new(
-                Code::PreconditionFailed,
-                "The resource is not in the state the request requires. Read it again.",
-            ))
+            Err(failed())
         }
     }
+}
+
+/// A condition does not hold.
+pub fn failed() -> Error {
+    Error::new(
+        Code::PreconditionFailed,
+        "The resource is not in the state the request requires. Read it again.",
+    )
 }
 
 /// The entity tag of a versioned thing. The time it was made stands in it, so that a thing made anew

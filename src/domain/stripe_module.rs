@@ -7,6 +7,8 @@ use crate::clock::Timestamp;
 pub const GRACE_PERIOD_MAX_DAYS: i32 = 90;
 /// Longest return origin, in bytes.
 const ORIGIN_MAX_BYTES: usize = 255;
+/// Longest address to return to, in bytes.
+pub const RETURN_URL_MAX_BYTES: usize = 2048;
 /// Most return origins of one portal.
 pub const RETURN_ORIGINS_MAX: usize = 20;
 
@@ -110,6 +112,19 @@ impl Origin {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether the address is of this origin: it begins with it, letter by letter, and goes on with
+    /// a path, a query or a fragment, or not at all. Nothing else may stand there, such as the `@`
+    /// that would make a user's name of the origin. What browsers would cut out or turn around
+    /// (white space, control characters, `\\`) is in no address.
+    pub fn covers(&self, url: &str) -> bool {
+        let rest = url.strip_prefix(self.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']))
+            && url.len() <= RETURN_URL_MAX_BYTES
+            && !url
+                .chars()
+                .any(|c| c.is_control() || c.is_whitespace() || c == '\\')
+    }
 }
 
 fn split_port(authority: &str) -> (&str, Option<&str>) {
@@ -138,6 +153,46 @@ fn is_host(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_origin_covers_its_own_addresses_and_no_other() {
+        let origin = Origin::parse("/o", "https://portal.example").unwrap();
+        for good in [
+            "",
+            "/",
+            "/a?b=c#d",
+            "?x={CHECKOUT_SESSION_ID}",
+            "#top",
+            "/@evil.example",
+        ] {
+            assert!(
+                origin.covers(&format!("https://portal.example{good}")),
+                "{good}"
+            );
+        }
+        let long = format!(
+            "https://portal.example/{}",
+            "a".repeat(RETURN_URL_MAX_BYTES)
+        );
+        for bad in [
+            "https://portal.example.evil.example/",
+            "https://portal.example@evil.example/",
+            "https://portal.example:8443/",
+            "https://portal.example\\@evil.example",
+            "https://portal.example/\\evil",
+            "https://portal.example/a b",
+            "https://portal.example/\n",
+            "https://PORTAL.example/",
+            "http://portal.example/",
+            "//portal.example/",
+            " https://portal.example/",
+            "javascript:https://portal.example/",
+            "",
+            &long,
+        ] {
+            assert!(!origin.covers(bad), "{bad}");
+        }
+    }
 
     #[test]
     fn only_origins_are_origins() {

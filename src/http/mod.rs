@@ -53,7 +53,10 @@ pub struct State {
 
 /// Mounts every route, and with that describes it.
 pub fn routes(config: &mut ServiceConfig<'_>) {
-    use v1::{audit_log, credentials, hooks, operations, portals, stripe_module};
+    use v1::{
+        audit_log, credentials, customers, hooks, hosted, operations, payment_methods, portals,
+        stripe_module,
+    };
     config
         .service(portals::list)
         .service(portals::put)
@@ -67,6 +70,18 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(credentials::get)
         .service(credentials::verify)
         .service(credentials::delete)
+        .service(customers::create)
+        .service(customers::list)
+        .service(customers::get)
+        .service(customers::patch)
+        .service(customers::delete)
+        .service(hosted::create_setup_intent)
+        .service(hosted::create_checkout_session)
+        .service(hosted::create_portal_session)
+        .service(payment_methods::create)
+        .service(payment_methods::list)
+        .service(payment_methods::get)
+        .service(payment_methods::delete)
         .service(operations::list)
         .service(operations::get)
         .service(operations::retry)

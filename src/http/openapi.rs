@@ -116,6 +116,8 @@ fn base() -> OpenApi {
         .tags(Some([
             tag("Portals", "Developer portals: the tenants."),
             tag("Stripe module", "A portal's Stripe integration, its credentials and its readiness."),
+            tag("Customers", "Consumer organizations as a portal bills them."),
+            tag("Payment methods", "What customers pay with, and where consumers enter it."),
             tag("Operations", "Durable units of work that reach Stripe."),
             tag("Audit", "Who did what."),
             tag("Hooks", "Where Stripe delivers."),

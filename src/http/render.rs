@@ -7,7 +7,9 @@ use serde::Serialize;
 
 use super::problem;
 use super::v1::customers::CustomerBody;
+use super::v1::hosted::{HostedPageBody, SetupIntentBody};
 use super::v1::operations::OperationBody;
+use super::v1::payment_methods::tagged;
 use crate::app::Context;
 use crate::app::answer::{Answer, Outcome, Render, Rendered};
 use crate::domain::error::Error;
@@ -35,6 +37,17 @@ impl Render for Views {
                 )
                 .with("etag", format!("\"{tag}\""))
             }
+            Outcome::PaymentMethod { view, created } => {
+                let method = &view.method;
+                let location = format!(
+                    "/v1/portals/{}/customers/{}/payment-methods/{}",
+                    method.portal, method.customer_id, method.id
+                );
+                let (tag, body) = tagged((**view).clone());
+                made(*created, &body, location).with("etag", format!("\"{tag}\""))
+            }
+            Outcome::SetupIntent(view) => json(201, &SetupIntentBody::from((**view).clone())),
+            Outcome::HostedPage(page) => json(201, &HostedPageBody::from((**page).clone())),
             Outcome::Accepted(operation) => {
                 let location = format!(
                     "/v1/portals/{}/operations/{}",

@@ -5,7 +5,7 @@ use diesel_async::RunQueryDsl;
 use serde::{Deserialize, Serialize};
 
 use super::conn::db;
-use super::schema::customers;
+use super::schema::{customers, subscriptions};
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;
 use crate::domain::customer::{Address, Customer, CustomerRef, TaxId};
@@ -296,14 +296,20 @@ pub async fn list(
     rows.into_iter().map(Customer::try_from).collect()
 }
 
-/// Adds a customer.
+/// Adds a customer; tells whether it did. It does not when the portal has one of that external id,
+/// and then waits for another transaction that is adding it.
 ///
 /// # Errors
-/// [`super::Unique::CustomerExternalId`] when the portal has one of that external id.
-pub async fn insert(conn: &mut Conn, customer: &Customer) -> Result<(), StoreError> {
+/// What the database answers.
+pub async fn insert(conn: &mut Conn, customer: &Customer) -> Result<bool, StoreError> {
     let row = CustomerRow::try_from(customer)?;
-    db!(conn, c => diesel::insert_into(customers::table).values(&row).execute(c).await)?;
-    Ok(())
+    let inserted = db!(conn, c => diesel::insert_into(customers::table)
+        .values(&row)
+        .on_conflict((customers::portal_id, customers::external_id))
+        .do_nothing()
+        .execute(c)
+        .await)?;
+    Ok(inserted == 1)
 }
 
 /// Stores a customer as it is now, if it is still at `expected_version`; tells whether it was.
@@ -325,6 +331,26 @@ pub async fn update(
         .execute(c)
         .await)?;
     Ok(changed == 1)
+}
+
+/// What the customer's live subscriptions are paid with: of each that is paid, the payment method it
+/// names, if one; and how many there are in all, free ones included.
+///
+/// # Errors
+/// What the database answers.
+pub async fn live_subscriptions(
+    conn: &mut Conn,
+    customer: &str,
+) -> Result<(Vec<Option<String>>, usize), StoreError> {
+    let rows: Vec<(bool, Option<String>)> = db!(conn, c => subscriptions::table
+        .filter(subscriptions::customer_id.eq(customer))
+        .filter(subscriptions::ended_at.is_null())
+        .select((subscriptions::paid, subscriptions::payment_method_id))
+        .load(c)
+        .await)?;
+    let all = rows.len();
+    let paid = rows.into_iter().filter(|(paid, _)| *paid);
+    Ok((paid.map(|(_, method)| method).collect(), all))
 }
 
 /// Deletes a customer with its payment methods and its subscriptions, if it is still at

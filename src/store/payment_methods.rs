@@ -126,8 +126,8 @@ pub async fn of_customer(
     rows.into_iter().map(PaymentMethod::try_from).collect()
 }
 
-/// Up to `limit` payment methods of a customer, newest first, behind `after` (when it was made, its
-/// id).
+/// Up to `limit` payment methods of a customer that are not detached, newest first, behind `after`
+/// (when it was made, its id).
 ///
 /// # Errors
 /// What the database answers.
@@ -140,6 +140,7 @@ pub async fn list(
     let rows: Vec<MethodRow> = db!(conn, c => {
         let mut query = payment_methods::table
             .filter(payment_methods::customer_id.eq(customer))
+            .filter(payment_methods::state.ne(State::Detached.as_str()))
             .select(MethodRow::as_select())
             .into_boxed();
         if let Some((at, id)) = after {

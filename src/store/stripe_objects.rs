@@ -57,6 +57,52 @@ pub async fn insert(
     Ok(())
 }
 
+/// The object of that id in this account and mode, and whose it is.
+///
+/// # Errors
+/// What the database answers.
+pub async fn find(
+    conn: &mut Conn,
+    account_id: &str,
+    mode: Mode,
+    stripe_id: &str,
+) -> Result<Option<StripeObject>, StoreError> {
+    let found: Option<(String, String)> = db!(conn, c => stripe_objects::table
+        .find((account_id, mode.livemode(), stripe_id))
+        .select((stripe_objects::kind, stripe_objects::local_id))
+        .first(c)
+        .await
+        .optional())?;
+    Ok(found.map(|(kind, local_id)| StripeObject {
+        account_id: account_id.to_owned(),
+        mode,
+        stripe_id: stripe_id.to_owned(),
+        kind,
+        local_id,
+    }))
+}
+
+/// Forgets where a thing of ours was at Stripe, in every account and mode.
+///
+/// # Errors
+/// What the database answers.
+pub async fn forget(
+    conn: &mut Conn,
+    portal: &Slug,
+    kind: &str,
+    local_id: &str,
+) -> Result<(), StoreError> {
+    db!(conn, c => diesel::delete(
+            stripe_objects::table
+                .filter(stripe_objects::portal_id.eq(portal.as_str()))
+                .filter(stripe_objects::kind.eq(kind))
+                .filter(stripe_objects::local_id.eq(local_id)),
+        )
+        .execute(c)
+        .await)?;
+    Ok(())
+}
+
 /// How many objects of the portal live in another account or mode than this one.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ use stripe_core::customer::{
 };
 
 use super::payment_methods::PaymentMethod;
-use super::request::{Created, FrozenRequest, Page, hash_map, known, paged, set};
+use super::request::{Created, FrozenRequest, Page, hash_map, known, owned, paged, set};
 use super::wire::{Change, Expandable, identified, null_as_default, open_enum, seconds};
 use super::{Metadata, StripeError, path_id, post};
 use crate::clock::Timestamp;
@@ -94,7 +94,10 @@ pub fn create(new: &NewCustomer<'_>) -> FrozenRequest {
     if let Some(id) = new.default_payment_method {
         let mut settings = CreateCustomerInvoiceSettings::new();
         settings.default_payment_method = Some(id.to_owned());
-        create = create.invoice_settings(settings);
+        // What is shown of a payment method comes with the same answer.
+        create = create
+            .invoice_settings(settings)
+            .expand(owned(&["invoice_settings.default_payment_method"]));
     }
     if !new.tax_ids.is_empty() {
         let all = new.tax_ids.iter();

@@ -8,12 +8,12 @@ use stripe_checkout::checkout_session::{
     CreateCheckoutSessionSetupIntentData, CreateCheckoutSessionSubscriptionData,
     CreateCheckoutSessionSubscriptionDataTrialSettings,
     CreateCheckoutSessionSubscriptionDataTrialSettingsEndBehavior, ExpireCheckoutSession,
-    RetrieveCheckoutSession,
+    ListCheckoutSession, RetrieveCheckoutSession,
 };
 use stripe_types::Currency;
 
 use super::customers::Customer;
-use super::request::{FrozenRequest, hash_map, known, owned, set};
+use super::request::{Created, FrozenRequest, Page, hash_map, known, owned, paged, set};
 use super::setup_intents::SetupIntent;
 use super::subscriptions::{MissingPaymentMethod, NewItem, Subscription, Trial};
 use super::wire::{Expandable, identified, null_as_default, open_enum, seconds};
@@ -145,6 +145,25 @@ fn own(metadata: &Metadata) -> Option<std::collections::HashMap<String, String>>
 pub fn retrieve_checkout(id: &str) -> Result<FrozenRequest, StripeError> {
     let retrieve = RetrieveCheckoutSession::new(path_id(id)?).expand(owned(&["setup_intent"]));
     Ok(FrozenRequest::of(&retrieve))
+}
+
+/// Which Checkout pages to list.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CheckoutFilter<'a> {
+    /// When they were created.
+    pub created: Created,
+    /// Which part of the list.
+    pub page: Page<'a>,
+}
+
+/// Lists Checkout pages, newest first.
+pub fn list_checkouts(filter: &CheckoutFilter<'_>) -> FrozenRequest {
+    let mut list = ListCheckoutSession::new();
+    if let Some(range) = filter.created.range() {
+        list = list.created(range);
+    }
+    paged!(list, filter.page);
+    FrozenRequest::of(&list)
 }
 
 /// Ends a Checkout page that is still open.

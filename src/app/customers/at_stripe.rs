@@ -88,7 +88,7 @@ impl App {
         reply: &RawReply,
     ) -> Result<Customer, StoreError> {
         let made: there::Customer = reply.read().map_err(Error::from)?;
-        let customer = store::customers::lock(conn, &operation.lane)
+        let customer = in_lane(conn, operation)
             .await?
             .ok_or_else(Error::not_found)?;
         let link = StripeLink {
@@ -112,6 +112,17 @@ impl App {
         self.change_customer(conn, &operation.context(), linked)
             .await
     }
+}
+
+/// The customer whose lane the operation is in; locked until the transaction ends.
+///
+/// # Errors
+/// What the database answers.
+pub(in crate::app) async fn in_lane(
+    conn: &mut Conn,
+    operation: &Operation,
+) -> Result<Option<Customer>, StoreError> {
+    store::customers::lock(conn, &operation.lane).await
 }
 
 /// Where a customer is looked for whose making was not answered.

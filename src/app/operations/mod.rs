@@ -6,12 +6,15 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 mod engine;
 mod procedures;
 mod turns;
 mod waiters;
 
-pub(super) use procedures::{Next, Search};
+pub(super) use procedures::{Next, Search, Send};
 pub(super) use waiters::Waiters;
 
 use super::answer::{Answer, Outcome};
@@ -65,6 +68,22 @@ pub(super) struct NewOperation {
     pub(super) lane: String,
     /// Its parameters as JSON.
     pub(super) state: String,
+}
+
+/// An operation's parameters, and what its steps have found out, in the type of its kind.
+///
+/// # Errors
+/// When it is not of that type: a bug, or a damaged row.
+pub(super) fn state_of<T: DeserializeOwned>(operation: &Operation) -> Result<T, StoreError> {
+    serde_json::from_str(&operation.state).map_err(|_| StoreError::corrupt("operations.state"))
+}
+
+/// The way back of [`state_of`].
+///
+/// # Errors
+/// When it cannot be written as JSON: a bug.
+pub(super) fn state_text<T: Serialize>(state: &T) -> Result<String, StoreError> {
+    serde_json::to_string(state).map_err(|error| StoreError::Other(error.to_string()))
 }
 
 impl Operation {

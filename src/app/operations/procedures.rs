@@ -2,10 +2,12 @@
 
 use crate::app::App;
 use crate::app::answer::Outcome;
+use crate::app::customers::{CREATE_CUSTOMER, customer_search};
+use crate::app::hosted::hosted_search;
 use crate::app::stripe_errors::refusal;
 use crate::clock::Timestamp;
-use crate::domain::error::Error;
-use crate::domain::operation::Operation;
+use crate::domain::error::{Code, Error};
+use crate::domain::operation::{Kind, Operation};
 use crate::store::{Conn, StoreError};
 use crate::stripe::{FrozenRequest, RawReply, StripeError};
 
@@ -51,47 +53,93 @@ pub(in crate::app) type Search = Box<dyn Fn(Option<&str>) -> Result<FrozenReques
 
 impl App {
     /// The first step, decided in the transaction in which the operation gets its turn.
-    #[expect(clippy::unused_async, unused_variables, reason = "filled by the kinds")]
     pub(super) async fn start(
         &self,
         conn: &mut Conn,
         operation: &Operation,
     ) -> Result<Next, StoreError> {
-        match operation.kind {
+        use Kind::*;
+        let next = match operation.kind {
+            UpdateCustomer => Box::pin(self.start_customer_change(conn, operation)).await,
+            DeleteCustomer => Box::pin(self.start_customer_removal(conn, operation)).await,
+            CreateSetupIntent | CreateCheckoutSession | CreatePortalSession => {
+                Box::pin(self.start_hosted(conn, operation)).await
+            }
+            SavePaymentMethod => Box::pin(self.start_saving(conn, operation)).await,
+            DetachPaymentMethod => Box::pin(self.start_detaching(conn, operation)).await,
             kind => Err(no_procedure(kind.as_str())),
-        }
+        };
+        decided(next)
     }
 
     /// What follows from Stripe's answer to the current step; changes local rows in the transaction
     /// that stores it.
-    #[expect(clippy::unused_async, unused_variables, reason = "filled by the kinds")]
     pub(super) async fn advance(
         &self,
         conn: &mut Conn,
         operation: &Operation,
         reply: &RawReply,
     ) -> Result<Next, StoreError> {
+        use Kind::*;
         match operation.kind {
+            UpdateCustomer => Box::pin(self.advance_customer_change(conn, operation, reply)).await,
+            DeleteCustomer => Box::pin(self.finish_customer_removal(conn, operation)).await,
+            CreateSetupIntent | CreateCheckoutSession | CreatePortalSession => {
+                Box::pin(self.advance_hosted(conn, operation, reply)).await
+            }
+            SavePaymentMethod => Box::pin(self.advance_saving(conn, operation, reply)).await,
+            DetachPaymentMethod => Box::pin(self.advance_detaching(conn, operation, reply)).await,
             kind => Err(no_procedure(kind.as_str())),
         }
     }
 
     /// What follows when Stripe has refused the current step for good, and nothing of it was done.
-    #[expect(clippy::unused_async, unused_variables, reason = "filled by the kinds")]
     pub(super) async fn refused(
         &self,
         conn: &mut Conn,
         operation: &Operation,
         error: &StripeError,
     ) -> Result<Next, StoreError> {
-        Ok(Next::Failed(refusal(error)))
+        use Kind::*;
+        match operation.kind {
+            UpdateCustomer => Box::pin(self.refused_customer_change(conn, operation, error)).await,
+            DeleteCustomer => Box::pin(self.refused_customer_removal(conn, operation, error)).await,
+            SavePaymentMethod => Box::pin(self.refused_saving(conn, operation, error)).await,
+            DetachPaymentMethod => Box::pin(self.refused_detaching(conn, operation, error)).await,
+            _ => Ok(Next::Failed(refusal(error))),
+        }
     }
 
     /// Where the current step's effect is looked for when its answer was lost and its key is of no
     /// use any more. `None` for steps that may be done twice without harm.
-    #[expect(clippy::unused_self, unused_variables, reason = "filled by the kinds")]
+    #[expect(
+        clippy::unused_self,
+        reason = "kinds may need what the product is made of"
+    )]
     pub(super) fn search(&self, operation: &Operation) -> Result<Option<Search>, Error> {
-        Ok(None)
+        if operation.step == CREATE_CUSTOMER {
+            return Ok(Some(customer_search(operation)));
+        }
+        Ok(match operation.kind {
+            Kind::CreateSetupIntent | Kind::CreateCheckoutSession => hosted_search(operation),
+            _ => None,
+        })
+    }
+}
+
+/// A rule that says no when an operation has its turn ends it. What only time or another attempt
+/// mends does not.
+fn decided(next: Result<Next, StoreError>) -> Result<Next, StoreError> {
+    match next {
+        Err(StoreError::Rule(error))
+            if !matches!(
+                error.code(),
+                Code::ConcurrentChange | Code::Unavailable | Code::Internal
+            ) =>
+        {
+            Ok(Next::Failed(error))
+        }
+        other => other,
     }
 }
 

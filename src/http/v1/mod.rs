@@ -5,7 +5,9 @@ pub mod audit_log;
 pub mod credentials;
 pub mod customers;
 pub mod hooks;
+pub mod hosted;
 pub mod operations;
+pub mod payment_methods;
 pub mod portals;
 pub mod stripe_module;
 
