@@ -11,7 +11,7 @@ use crate::domain::customer::{self, Address, Customer, NAME_MAX_CHARS, TaxId};
 use crate::domain::error::{Error, FieldCode, FieldError};
 use crate::domain::text;
 use crate::http::extract::{object, present};
-use crate::http::v1::{metadata_patch_schema, metadata_schema};
+use crate::http::v1::{Metadata, MetadataPatch};
 use crate::ids::{Id, Kind};
 
 /// A consumer organization as its portal bills it.
@@ -48,7 +48,7 @@ pub struct CustomerBody {
     /// For invoices.
     tax_ids: Vec<TaxIdBody>,
     /// The caller's own keys and values.
-    #[schema(schema_with = metadata_schema)]
+    #[schema(value_type = Metadata)]
     metadata: BTreeMap<String, String>,
     /// The payment method that is used unless another one is named.
     #[schema(required = true, pattern = "^meth_[0-9a-hjkmnp-tv-z]{26}$")]
@@ -192,7 +192,7 @@ pub struct CustomerPost {
     /// The caller's own keys and values: at most 50, of 40 and 500 characters. Stripe does not get
     /// them.
     #[serde(default)]
-    #[schema(required = false, schema_with = metadata_schema)]
+    #[schema(required = false, value_type = Metadata)]
     metadata: BTreeMap<String, String>,
 }
 
@@ -295,7 +295,7 @@ pub struct CustomerPatch {
     tax_ids: Option<Option<Vec<TaxIdPost>>>,
     /// Keys to set, or to remove with `null`; `null` for all of it removes every key.
     #[serde(default, deserialize_with = "present")]
-    #[schema(required = false, schema_with = metadata_patch_schema)]
+    #[schema(required = false, value_type = Option<MetadataPatch>)]
     metadata: Option<Option<BTreeMap<String, Option<String>>>>,
     /// The payment method to be used unless another one is named; `null` for none.
     #[serde(default, deserialize_with = "present")]
