@@ -11,6 +11,7 @@ pub mod payment_method;
 pub mod portal;
 pub mod precondition;
 pub mod readiness;
+pub mod reconciliation;
 pub mod secret_guard;
 pub mod slug;
 pub mod stripe_key;

@@ -23,6 +23,7 @@ pub mod operations;
 pub mod payment_methods;
 pub mod portal_keys;
 pub mod portals;
+pub mod reconciliations;
 mod schema;
 pub mod stripe_events;
 pub mod stripe_modules;
