@@ -61,7 +61,9 @@ async fn three_calls_to_ready(stage: &Stage<'_>) -> Outcome {
 }
 
 async fn plans(stage: &Stage<'_>) -> Outcome {
-    say("A product with a free and a paid plan is published; the paid one gets its Price at Stripe.")?;
+    say(
+        "A product with a free and a paid plan is published; the paid one gets its Price at Stripe.",
+    )?;
     let product = json!({
         "title": "Weather",
         "version": "1.0.0",
@@ -111,7 +113,9 @@ async fn subscriptions(stage: &Stage<'_>) -> Outcome<String> {
         .once(&path, "demo-gold-too-early", gold.clone(), 409)
         .await?;
 
-    say("Card numbers never come near this service: the consumer's browser goes to a Checkout page.")?;
+    say(
+        "Card numbers never come near this service: the consumer's browser goes to a Checkout page.",
+    )?;
     let session = json!({
         "mode": "setup",
         "success_url": "https://portal.acme.example/billing?done",
@@ -121,7 +125,9 @@ async fn subscriptions(stage: &Stage<'_>) -> Outcome<String> {
     let session = stage.call(Method::POST, &sessions, session, 201).await?;
     let session = session["id"].as_str().unwrap_or_default().to_owned();
 
-    say("There the consumer types a card, here 4242 4242 4242 4242. The saved card arrives by itself.")?;
+    say(
+        "There the consumer types a card, here 4242 4242 4242 4242. The saved card arrives by itself.",
+    )?;
     let submit = format!("/checkout/{session}/complete");
     stage
         .at_stripe(&submit, json!({"payment_method": "pm_card_visa"}))
@@ -130,11 +136,16 @@ async fn subscriptions(stage: &Stage<'_>) -> Outcome<String> {
     stage.until(&methods, "/data/0/status", "usable").await?;
     stage.call(Method::GET, &methods, Value::Null, 200).await?;
 
-    say("Now the paid plan: Stripe charges the first month. The same key again would change nothing.")?;
+    say(
+        "Now the paid plan: Stripe charges the first month. The same key again would change nothing.",
+    )?;
     let paid = stage.once(&path, "demo-gold", gold, 201).await?;
     promised(&paid["status"], "active")?;
     promised(&paid["access"]["decision"], "allow")?;
-    Ok(format!("{path}/{}", paid["id"].as_str().unwrap_or_default()))
+    Ok(format!(
+        "{path}/{}",
+        paid["id"].as_str().unwrap_or_default()
+    ))
 }
 
 async fn a_month_passes(stage: &Stage<'_>, paid: &str) -> Outcome {
@@ -153,7 +164,9 @@ async fn a_card_fails(stage: &Stage<'_>, paid: &str) -> Outcome {
     say("The consumer changes to a card that will be declined.")?;
     let methods = format!("{CUSTOMER}/payment-methods");
     let failing = json!({"payment_method": "pm_card_chargeCustomerFail", "default": true});
-    stage.once(&methods, "demo-failing-card", failing, 201).await?;
+    stage
+        .once(&methods, "demo-failing-card", failing, 201)
+        .await?;
 
     say("The next renewal fails: past due, and three days of grace.")?;
     stage.days_pass(31).await?;

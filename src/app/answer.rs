@@ -4,6 +4,7 @@
 use super::Context;
 use super::hosted::{HostedPage, SetupIntentView};
 use super::payment_methods::MethodView;
+use super::subscriptions::SubscriptionView;
 use crate::domain::customer::Customer;
 use crate::domain::error::Error;
 use crate::domain::operation::Operation;
@@ -50,6 +51,13 @@ pub enum Outcome {
     SetupIntent(Box<SetupIntentView>),
     /// A page of Stripe's (201).
     HostedPage(Box<HostedPage>),
+    /// A subscription, made now (201) or there already (200).
+    Subscription {
+        /// As it is now.
+        view: Box<SubscriptionView>,
+        /// Whether it was made now.
+        created: bool,
+    },
     /// Done, and there is nothing to show (204).
     Nothing,
 }

@@ -16,7 +16,6 @@ use crate::domain::slug::Slug;
 use crate::domain::stripe_key::{ApiKey, PublishableKey, WebhookSecret};
 use crate::ids::Kind;
 use crate::store::credentials::SecretOrigin;
-use crate::store::stripe_objects::SUBSCRIPTION;
 use crate::store::{self, Conn, StoreError};
 
 /// How long a superseded key or signing secret stays usable, so that what began with it can end
@@ -260,7 +259,7 @@ impl App {
         let removable = async |conn: &mut Conn| {
             let credentials = current(conn, portal).await?;
             precondition.check(Some(&tag(&credentials)))?;
-            if store::stripe_objects::count(conn, portal, SUBSCRIPTION).await? > 0 {
+            if store::subscriptions::live_paid_in_portal(conn, portal).await? {
                 return Err(Error::new(
                     Code::CredentialsInUse,
                     "Live paid subscriptions need these credentials. End them first.",

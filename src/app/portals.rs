@@ -10,7 +10,6 @@ use crate::domain::portal::Portal;
 use crate::domain::precondition::{Precondition, entity_tag};
 use crate::domain::slug::Slug;
 use crate::domain::text::Metadata;
-use crate::store::stripe_objects::SUBSCRIPTION;
 use crate::store::{self, Conn, StoreError};
 
 /// What a caller says a portal is.
@@ -171,7 +170,7 @@ impl App {
         let in_use = async |conn: &mut Conn| {
             let portal = existing(conn, id).await?;
             precondition.check(Some(&portal.tag()))?;
-            if store::stripe_objects::count(conn, id, SUBSCRIPTION).await? > 0 {
+            if store::subscriptions::live_in_portal(conn, id).await? {
                 return Err(Error::new(
                     Code::PortalInUse,
                     "The portal still has live subscriptions. End them first.",

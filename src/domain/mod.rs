@@ -3,13 +3,17 @@
 pub mod access;
 pub mod audit;
 pub mod card_guard;
+pub mod catalog;
 pub mod credentials;
+pub mod currency;
 pub mod customer;
 pub mod error;
+pub mod money;
 pub mod operation;
 pub mod payment_method;
 pub mod portal;
 pub mod precondition;
+pub mod pricing;
 pub mod readiness;
 pub mod reconciliation;
 pub mod secret_guard;

@@ -51,6 +51,16 @@ named! {
     }
 }
 
+named! {
+    /// What a consumer has to do to finish a subscription.
+    ActionType {
+        /// Show the bank who is paying (3-D Secure), or pay with something else.
+        Authenticate = "authenticate",
+        /// The same for what later invoices will be paid with.
+        AuthenticateSetup = "authenticate_setup",
+    }
+}
+
 impl Status {
     /// Whether nothing ever follows.
     pub const fn is_final(self) -> bool {

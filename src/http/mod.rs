@@ -55,7 +55,7 @@ pub struct State {
 pub fn routes(config: &mut ServiceConfig<'_>) {
     use v1::{
         audit_log, credentials, customers, hooks, hosted, operations, payment_methods, portals,
-        stripe_module,
+        stripe_module, subscriptions,
     };
     config
         .service(portals::list)
@@ -82,6 +82,14 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(payment_methods::list)
         .service(payment_methods::get)
         .service(payment_methods::delete)
+        .service(subscriptions::create)
+        .service(subscriptions::list)
+        .service(subscriptions::get)
+        .service(subscriptions::patch)
+        .service(subscriptions::approve)
+        .service(subscriptions::reject)
+        .service(subscriptions::cancel)
+        .service(subscriptions::undo_cancel)
         .service(operations::list)
         .service(operations::get)
         .service(operations::retry)

@@ -10,6 +10,7 @@ use super::v1::customers::CustomerBody;
 use super::v1::hosted::{HostedPageBody, SetupIntentBody};
 use super::v1::operations::OperationBody;
 use super::v1::payment_methods::tagged;
+use super::v1::subscriptions;
 use crate::app::Context;
 use crate::app::answer::{Answer, Outcome, Render, Rendered};
 use crate::domain::error::Error;
@@ -48,6 +49,12 @@ impl Render for Views {
             }
             Outcome::SetupIntent(view) => json(201, &SetupIntentBody::from((**view).clone())),
             Outcome::HostedPage(page) => json(201, &HostedPageBody::from((**page).clone())),
+            Outcome::Subscription { view, created } => {
+                let (portal, id) = (&view.subscription.portal, &view.subscription.id);
+                let location = format!("/v1/portals/{portal}/subscriptions/{id}");
+                let (tag, body) = subscriptions::tagged((**view).clone());
+                made(*created, &body, location).with("etag", format!("\"{tag}\""))
+            }
             Outcome::Accepted(operation) => {
                 let location = format!(
                     "/v1/portals/{}/operations/{}",

@@ -12,6 +12,7 @@ use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use tokio::sync::{Mutex, MutexGuard};
 
 pub mod audit;
+pub mod catalog;
 mod conn;
 pub mod credentials;
 pub mod customers;
@@ -21,8 +22,10 @@ pub mod idempotency;
 pub mod migrate;
 pub mod operations;
 pub mod payment_methods;
+pub mod plans;
 pub mod portal_keys;
 pub mod portals;
+mod pricing;
 pub mod reconciliations;
 mod schema;
 pub mod stripe_events;

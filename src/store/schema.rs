@@ -165,6 +165,8 @@ diesel::table! {
         stripe_account -> Nullable<Text>,
         stripe_livemode -> Nullable<Bool>,
         stripe_product -> Nullable<Text>,
+        stripe_name -> Nullable<Text>,
+        stripe_archived -> Bool,
         created_at -> BigInt,
         updated_at -> BigInt,
     }
@@ -180,6 +182,7 @@ diesel::table! {
         stripe_account -> Nullable<Text>,
         stripe_livemode -> Nullable<Bool>,
         stripe_price -> Nullable<Text>,
+        stripe_archived -> Bool,
         created_at -> BigInt,
     }
 }
@@ -408,5 +411,6 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(customers, subscription_actions, subscriptions);
+diesel::allow_tables_to_appear_in_same_query!(products, plans, plan_revisions);
 diesel::allow_tables_to_appear_in_same_query!(reconciliation_seen, stripe_objects);
 diesel::allow_tables_to_appear_in_same_query!(stripe_credentials, stripe_modules);

@@ -14,6 +14,10 @@ use crate::domain::stripe_key::Mode;
 pub const CUSTOMER: &str = "customer";
 /// Stripe's name for payment methods.
 pub const PAYMENT_METHOD: &str = "payment_method";
+/// Stripe's name for products; one of ours stands for a plan, by `product/plan`.
+pub const PRODUCT: &str = "product";
+/// Stripe's name for prices; one of ours stands for a revision, by `product/plan/revision`.
+pub const PRICE: &str = "price";
 /// Stripe's name for subscriptions.
 pub const SUBSCRIPTION: &str = "subscription";
 
@@ -136,4 +140,49 @@ pub async fn count(conn: &mut Conn, portal: &Slug, kind: &str) -> Result<i64, St
         .count()
         .get_result(c)
         .await)?)
+}
+
+/// Stripe's id of a thing of ours in this account and mode.
+///
+/// # Errors
+/// What the database answers.
+pub async fn id_of(
+    conn: &mut Conn,
+    portal: &Slug,
+    kind: &str,
+    local_id: &str,
+    account_id: &str,
+    mode: Mode,
+) -> Result<Option<String>, StoreError> {
+    Ok(db!(conn, c => stripe_objects::table
+        .filter(stripe_objects::portal_id.eq(portal.as_str()))
+        .filter(stripe_objects::kind.eq(kind))
+        .filter(stripe_objects::local_id.eq(local_id))
+        .filter(stripe_objects::account_id.eq(account_id))
+        .filter(stripe_objects::livemode.eq(mode.livemode()))
+        .select(stripe_objects::stripe_id)
+        .first(c)
+        .await
+        .optional())?)
+}
+
+/// Forgets what stands for a product's plans and their revisions, in whichever account and mode.
+///
+/// # Errors
+/// What the database answers.
+pub async fn forget_product(
+    conn: &mut Conn,
+    portal: &Slug,
+    product: &Slug,
+) -> Result<(), StoreError> {
+    // A slug has no `%` and no `_`, so that the pattern means itself.
+    db!(conn, c => diesel::delete(
+            stripe_objects::table
+                .filter(stripe_objects::portal_id.eq(portal.as_str()))
+                .filter(stripe_objects::kind.eq_any([PRODUCT, PRICE]))
+                .filter(stripe_objects::local_id.like(format!("{product}/%"))),
+        )
+        .execute(c)
+        .await)?;
+    Ok(())
 }

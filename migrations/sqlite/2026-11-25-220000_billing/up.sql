@@ -20,7 +20,8 @@ CREATE TABLE products (
 
 CREATE INDEX products_by_creation ON products (portal_id, created_at, id);
 
--- A withdrawn plan stays for its subscribers. stripe_* name the Product at Stripe, once there is one.
+-- A withdrawn plan stays for its subscribers. stripe_* name the Product at Stripe, once there is one,
+-- and what it was last told: its name, and whether it is archived.
 CREATE TABLE plans (
     portal_id TEXT NOT NULL,
     product_id TEXT NOT NULL,
@@ -34,6 +35,8 @@ CREATE TABLE plans (
     stripe_account TEXT,
     stripe_livemode BOOLEAN,
     stripe_product TEXT,
+    stripe_name TEXT,
+    stripe_archived BOOLEAN NOT NULL,
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
     CONSTRAINT plans_pkey PRIMARY KEY (portal_id, product_id, id),
@@ -51,6 +54,7 @@ CREATE TABLE plan_revisions (
     stripe_account TEXT,
     stripe_livemode BOOLEAN,
     stripe_price TEXT,
+    stripe_archived BOOLEAN NOT NULL,
     created_at BIGINT NOT NULL,
     CONSTRAINT plan_revisions_pkey PRIMARY KEY (portal_id, product_id, plan_id, revision),
     CONSTRAINT plan_revisions_plan_fkey FOREIGN KEY (portal_id, product_id, plan_id)

@@ -5,6 +5,7 @@ use crate::app::answer::Outcome;
 use crate::app::customers::{CREATE_CUSTOMER, customer_search};
 use crate::app::hosted::hosted_search;
 use crate::app::stripe_errors::refusal;
+use crate::app::subscriptions::order_search;
 use crate::clock::Timestamp;
 use crate::domain::error::{Code, Error};
 use crate::domain::operation::{Kind, Operation};
@@ -67,6 +68,10 @@ impl App {
             }
             SavePaymentMethod => Box::pin(self.start_saving(conn, operation)).await,
             DetachPaymentMethod => Box::pin(self.start_detaching(conn, operation)).await,
+            CreateSubscription => Box::pin(self.start_order(conn, operation)).await,
+            CancelSubscription | ChangeSubscription => {
+                Box::pin(self.start_ending(conn, operation)).await
+            }
             kind => Err(no_procedure(kind.as_str())),
         };
         decided(next)
@@ -89,6 +94,10 @@ impl App {
             }
             SavePaymentMethod => Box::pin(self.advance_saving(conn, operation, reply)).await,
             DetachPaymentMethod => Box::pin(self.advance_detaching(conn, operation, reply)).await,
+            CreateSubscription => Box::pin(self.advance_order(conn, operation, reply)).await,
+            CancelSubscription | ChangeSubscription => {
+                Box::pin(self.advance_ending(conn, operation, reply)).await
+            }
             kind => Err(no_procedure(kind.as_str())),
         }
     }
@@ -106,6 +115,10 @@ impl App {
             DeleteCustomer => Box::pin(self.refused_customer_removal(conn, operation, error)).await,
             SavePaymentMethod => Box::pin(self.refused_saving(conn, operation, error)).await,
             DetachPaymentMethod => Box::pin(self.refused_detaching(conn, operation, error)).await,
+            CreateSubscription => Box::pin(self.refused_order(conn, operation, error)).await,
+            CancelSubscription | ChangeSubscription => {
+                Box::pin(self.refused_ending(conn, operation, error)).await
+            }
             _ => Ok(Next::Failed(refusal(error))),
         }
     }
@@ -122,6 +135,7 @@ impl App {
         }
         Ok(match operation.kind {
             Kind::CreateSetupIntent | Kind::CreateCheckoutSession => hosted_search(operation),
+            Kind::CreateSubscription => order_search(operation)?,
             _ => None,
         })
     }

@@ -209,7 +209,7 @@ impl App {
         Ok(after)
     }
 
-    async fn tell_of_method(
+    pub(super) async fn tell_of_method(
         &self,
         conn: &mut Conn,
         context: &Context,

@@ -10,6 +10,7 @@ pub mod operations;
 pub mod payment_methods;
 pub mod portals;
 pub mod stripe_module;
+pub mod subscriptions;
 
 use utoipa::openapi::schema::SchemaType;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};

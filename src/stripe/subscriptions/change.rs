@@ -200,6 +200,8 @@ pub struct Cancellation<'a> {
     pub prorate: Option<bool>,
     /// Why, in the customer's words; for people, in Stripe's dashboard.
     pub comment: Option<&'a str>,
+    /// What the answer shall have in whole.
+    pub expand: &'a [&'a str],
 }
 
 /// Ends a subscription at once.
@@ -210,6 +212,9 @@ pub fn cancel(id: &str, cancellation: &Cancellation<'_>) -> Result<FrozenRequest
         let mut details = CancelSubscriptionCancellationDetails::new();
         details.comment = Some(comment.to_owned());
         cancel = cancel.cancellation_details(details);
+    }
+    if !cancellation.expand.is_empty() {
+        cancel = cancel.expand(owned(cancellation.expand));
     }
     Ok(FrozenRequest::of(&cancel))
 }

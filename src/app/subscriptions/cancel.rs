@@ -1,0 +1,406 @@
+//! Ending a subscription: here, at Stripe at once, or at Stripe with its period.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::locked;
+use super::order::in_turn;
+use super::snapshot::{snapshot, spoken_at};
+use crate::app::answer::Answer;
+use crate::app::idempotency::{Begun, Claim};
+use crate::app::operations::{NewOperation, Next, Send, state_of, state_text};
+use crate::app::stripe_errors::refusal;
+use crate::app::stripe_metadata::SUBSCRIPTION;
+use crate::app::{App, Context};
+use crate::clock::Timestamp;
+use crate::domain::credentials::Credentials;
+use crate::domain::error::{Code, Error, FieldCode};
+use crate::domain::operation::{self, Operation};
+use crate::domain::precondition::Precondition;
+use crate::domain::slug::Slug;
+use crate::domain::subscription::{Status, Subscription};
+use crate::store::{Conn, StoreError, subscription_actions};
+use crate::stripe::invoices::{self, InvoiceStatus};
+use crate::stripe::subscriptions::{
+    self as there, Cancellation, SubscriptionChange, SubscriptionFilter,
+};
+use crate::stripe::{Expandable, FrozenRequest, List, Outcome, Page, RawReply, StripeError};
+
+const CANCEL: &str = "cancel_subscription";
+const CANCEL_AT_PERIOD_END: &str = "cancel_at_period_end";
+const UNDO_CANCEL: &str = "undo_cancel";
+const READ: &str = "retrieve_subscription";
+/// For a subscription whose making came to no end.
+const FIND: &str = "find_subscription";
+const VOID_INVOICE: &str = "void_invoice";
+const EXPAND_INVOICE: &str = "latest_invoice";
+
+/// How a subscription is to end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CancelInput {
+    /// When.
+    pub at: CancelTime,
+    /// Whether what is still to be invoiced is invoiced now.
+    pub invoice_now: bool,
+    /// What becomes of an open invoice.
+    pub open_invoice: OpenInvoice,
+}
+
+/// When a subscription ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelTime {
+    /// At once.
+    Now,
+    /// With the period that is paid.
+    PeriodEnd,
+}
+
+/// What becomes of an open invoice when a subscription ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OpenInvoice {
+    /// It is void: nothing is owed any more.
+    Void,
+    /// It stays open, to be paid by hand.
+    Keep,
+}
+
+/// What an operation of this kind remembers.
+#[derive(Serialize, Deserialize)]
+struct Ending {
+    /// `None`: the end that was planned is taken back.
+    cancel: Option<CancelInput>,
+}
+
+fn send(step: &'static str, request: FrozenRequest) -> Next {
+    Next::Send(Send {
+        step,
+        request,
+        state: None,
+    })
+}
+
+impl App {
+    /// Ends a subscription, at once or with its period. What Stripe does not know ends here; what is on
+    /// its way there ends as soon as it has arrived.
+    ///
+    /// # Errors
+    /// `not_found`, `precondition_failed`, `subscription_state_conflict`, `validation_failed`; for a
+    /// paid one also `module_disabled`, `stripe_not_ready`, `stripe_account_mismatch`.
+    #[expect(clippy::too_many_arguments, reason = "a request has this many parts")]
+    pub async fn cancel_subscription(
+        &self,
+        context: &Context,
+        portal: &Slug,
+        id: &str,
+        input: &CancelInput,
+        precondition: &Precondition,
+        claim: Option<&Claim>,
+        wait: Duration,
+    ) -> Result<Answer, Error> {
+        self.once(context, portal, claim, wait, async |conn| {
+            let shown = locked(conn, context, portal, id).await?;
+            let before = shown.subscription;
+            precondition.check(Some(&before.tag()))?;
+            if before.status.is_final() {
+                return Err(before.conflict().into());
+            }
+            let at_period_end = input.at == CancelTime::PeriodEnd;
+            if at_period_end && !before.paid {
+                return Err(no_period().into());
+            }
+            if at_period_end && !has_period(before.status) {
+                return Err(before.conflict().into());
+            }
+            if !before.paid || before.status == Status::PendingApproval {
+                let after = self.turned(&before, Status::Canceled)?;
+                let outcome = self.turn(conn, context, &before, &after).await?;
+                return Ok(Begun::Done(outcome));
+            }
+            let ending = Ending {
+                cancel: Some(input.clone()),
+            };
+            let kind = operation::Kind::CancelSubscription;
+            self.begin_ending(conn, context, (&before, &shown.organization), kind, &ending)
+                .await
+        })
+        .await
+    }
+
+    /// Takes back the end that was planned for a subscription.
+    ///
+    /// # Errors
+    /// As [`App::cancel_subscription`]; `subscription_state_conflict` when no end is planned.
+    pub async fn undo_cancel_subscription(
+        &self,
+        context: &Context,
+        portal: &Slug,
+        id: &str,
+        precondition: &Precondition,
+        claim: Option<&Claim>,
+        wait: Duration,
+    ) -> Result<Answer, Error> {
+        self.once(context, portal, claim, wait, async |conn| {
+            let shown = locked(conn, context, portal, id).await?;
+            let before = shown.subscription;
+            precondition.check(Some(&before.tag()))?;
+            if before.status.is_final() {
+                return Err(before.conflict().into());
+            }
+            if before.cancel_at.is_none() {
+                return Err(Error::new(
+                    Code::SubscriptionStateConflict,
+                    "No end is planned for the subscription.",
+                )
+                .into());
+            }
+            let kind = operation::Kind::ChangeSubscription;
+            let ending = Ending { cancel: None };
+            self.begin_ending(conn, context, (&before, &shown.organization), kind, &ending)
+                .await
+        })
+        .await
+    }
+
+    async fn begin_ending(
+        &self,
+        conn: &mut Conn,
+        context: &Context,
+        (before, organization): (&Subscription, &str),
+        kind: operation::Kind,
+        ending: &Ending,
+    ) -> Result<Begun, StoreError> {
+        let credentials = self.ready_credentials(conn, &before.portal).await?;
+        if !lives_in(before, &credentials) {
+            return Err(Error::new(
+                Code::StripeAccountMismatch,
+                "The subscription lives in another Stripe account or mode than the portal's \
+                 credentials are of.",
+            )
+            .into());
+        }
+        let new = NewOperation {
+            kind,
+            subject: before.id.clone(),
+            organization: Some(organization.to_owned()),
+            lane: before.customer.clone(),
+            state: state_text(ending)?,
+        };
+        let begun = self.begin_operation(conn, context, &before.portal, &credentials, new);
+        Ok(Begun::Operation(Box::pin(begun).await?))
+    }
+
+    /// The first step of ending a subscription, or of taking its end back.
+    pub(in crate::app) async fn start_ending(
+        &self,
+        conn: &mut Conn,
+        operation: &Operation,
+    ) -> Result<Next, StoreError> {
+        let ending: Ending = state_of(operation)?;
+        let Some((customer, subscription)) = in_turn(conn, operation).await? else {
+            // It came to nothing while this waited: its bank said no.
+            return Ok(Next::Failed(Error::not_found()));
+        };
+        if subscription.status.is_final() {
+            let outcome = self
+                .shown_subscription(conn, &subscription.id, false)
+                .await?;
+            return Ok(match ending.cancel {
+                Some(_) => Next::Done(outcome),
+                None => Next::Failed(subscription.conflict()),
+            });
+        }
+        let Some(link) = &subscription.stripe else {
+            let owner = customer.stripe_id_in(&operation.stripe_account, operation.mode);
+            let Some(owner) = owner.filter(|_| subscription.status == Status::Provisioning) else {
+                return self.ended_here(conn, operation, &subscription).await;
+            };
+            let request = there::list(&SubscriptionFilter {
+                customer: Some(owner),
+                page: Page::largest(None),
+                ..SubscriptionFilter::default()
+            });
+            return Ok(send(FIND, request));
+        };
+        let (step, request) = request_of(&link.id, ending.cancel.as_ref())?;
+        Ok(send(step, request))
+    }
+
+    /// What follows from Stripe's answer.
+    pub(in crate::app) async fn advance_ending(
+        &self,
+        conn: &mut Conn,
+        operation: &Operation,
+        reply: &RawReply,
+    ) -> Result<Next, StoreError> {
+        let ending: Ending = state_of(operation)?;
+        let Some((_, subscription)) = in_turn(conn, operation).await? else {
+            return Ok(Next::Failed(Error::not_found()));
+        };
+        if operation.step == FIND {
+            return self
+                .found_or_not(conn, operation, &subscription, reply)
+                .await;
+        }
+        if operation.step == VOID_INVOICE {
+            let outcome = self.shown_subscription(conn, &subscription.id, false);
+            return Ok(Next::Done(outcome.await?));
+        }
+        let said: there::Subscription = reply.read().map_err(Error::from)?;
+        let ended = operation.step == CANCEL;
+        if !ended && reply.replayed && operation.step != READ {
+            // It may have changed since this answer was first given.
+            let request = there::retrieve(&said.id, &[]).map_err(Error::from)?;
+            return Ok(send(READ, request));
+        }
+        // What Stripe speaks of in an answer to a change may be older than what is known.
+        let at = spoken_at(&said).max(
+            subscription
+                .stripe_at
+                .filter(|_| !ended)
+                .unwrap_or(Timestamp::from_millis(0)),
+        );
+        let (account, mode) = (operation.stripe_account.as_str(), operation.mode);
+        let heard = snapshot(conn, &subscription, &said, account, mode, at).await?;
+        let after = subscription.follow(&heard, self.clock.now());
+        self.note_at_stripe(conn, operation, &subscription, &said.id)
+            .await?;
+        if after.status.is_final() {
+            subscription_actions::delete(conn, &after.id).await?;
+        }
+        self.store_subscription(conn, &operation.context(), &subscription, &after)
+            .await?;
+        let voids = ending
+            .cancel
+            .is_some_and(|input| input.open_invoice == OpenInvoice::Void && !input.invoice_now);
+        if ended
+            && voids
+            && let Some(invoice) = open_invoice(&said)
+        {
+            let request = invoices::void(invoice).map_err(Error::from)?;
+            return Ok(send(VOID_INVOICE, request));
+        }
+        let outcome = self.shown_subscription(conn, &after.id, false).await?;
+        Ok(Next::Done(outcome))
+    }
+
+    /// What follows from a final refusal.
+    pub(in crate::app) async fn refused_ending(
+        &self,
+        conn: &mut Conn,
+        operation: &Operation,
+        error: &StripeError,
+    ) -> Result<Next, StoreError> {
+        let found = in_turn(conn, operation).await?;
+        let Some((_, subscription)) = found else {
+            return Ok(Next::Failed(refusal(error)));
+        };
+        match operation.step.as_str() {
+            // There is nothing to end any more.
+            CANCEL if error.outcome() == Outcome::Missing => {
+                self.ended_here(conn, operation, &subscription).await
+            }
+            // Paid or void in the meantime: nothing is owed either way.
+            VOID_INVOICE if matches!(error.outcome(), Outcome::Missing | Outcome::Rejected) => {
+                let outcome = self.shown_subscription(conn, &subscription.id, false);
+                Ok(Next::Done(outcome.await?))
+            }
+            _ => Ok(Next::Failed(refusal(error))),
+        }
+    }
+
+    /// What is left behind by an operation that came to no end: the subscription is at Stripe after
+    /// all, or it is not.
+    async fn found_or_not(
+        &self,
+        conn: &mut Conn,
+        operation: &Operation,
+        subscription: &Subscription,
+        reply: &RawReply,
+    ) -> Result<Next, StoreError> {
+        let page: List<there::Subscription> = reply.read().map_err(Error::from)?;
+        let ours = |said: &&there::Subscription| {
+            said.metadata.get(SUBSCRIPTION) == Some(&subscription.id) && said.ended_at.is_none()
+        };
+        if let Some(said) = page.data.iter().find(ours) {
+            let ending: Ending = state_of(operation)?;
+            let (step, request) = request_of(&said.id, ending.cancel.as_ref())?;
+            return Ok(send(step, request));
+        }
+        self.ended_here(conn, operation, subscription).await
+    }
+
+    async fn ended_here(
+        &self,
+        conn: &mut Conn,
+        operation: &Operation,
+        subscription: &Subscription,
+    ) -> Result<Next, StoreError> {
+        if !subscription.status.is_final() {
+            let after = self.turned(subscription, Status::Canceled)?;
+            subscription_actions::delete(conn, &subscription.id).await?;
+            self.store_subscription(conn, &operation.context(), subscription, &after)
+                .await?;
+        }
+        let outcome = self
+            .shown_subscription(conn, &subscription.id, false)
+            .await?;
+        Ok(Next::Done(outcome))
+    }
+}
+
+/// Whether the subscription is, or is going to be, where these credentials reach.
+fn lives_in(subscription: &Subscription, credentials: &Credentials) -> bool {
+    subscription.stripe.as_ref().is_none_or(|link| {
+        link.id_in(&credentials.account_id, credentials.mode)
+            .is_some()
+    })
+}
+
+/// Whether there is a period to end with.
+const fn has_period(status: Status) -> bool {
+    matches!(
+        status,
+        Status::Trialing | Status::Active | Status::PastDue | Status::Unpaid
+    )
+}
+
+fn request_of(
+    id: &str,
+    cancel: Option<&CancelInput>,
+) -> Result<(&'static str, FrozenRequest), Error> {
+    let planned = |planned| SubscriptionChange {
+        cancel_at_period_end: Some(planned),
+        ..SubscriptionChange::default()
+    };
+    Ok(match cancel {
+        None => (UNDO_CANCEL, there::update(id, &planned(false))?),
+        Some(input) if input.at == CancelTime::PeriodEnd => {
+            (CANCEL_AT_PERIOD_END, there::update(id, &planned(true))?)
+        }
+        Some(input) => {
+            let cancellation = Cancellation {
+                invoice_now: input.invoice_now.then_some(true),
+                expand: &[EXPAND_INVOICE],
+                ..Cancellation::default()
+            };
+            (CANCEL, there::cancel(id, &cancellation)?)
+        }
+    })
+}
+
+/// The last invoice, while it waits to be paid.
+fn open_invoice(said: &there::Subscription) -> Option<&str> {
+    let invoice = said.latest_invoice.as_ref().and_then(Expandable::object)?;
+    (invoice.status == Some(InvoiceStatus::Open)).then_some(invoice.id.as_str())
+}
+
+fn no_period() -> Error {
+    Error::field(
+        "/at",
+        FieldCode::InvalidValue,
+        "A free subscription has no period to end with.",
+    )
+}

@@ -1,0 +1,245 @@
+//! Asking for a subscription.
+
+use std::time::Duration;
+
+use super::offer::{find_offer, quantity_of};
+use super::order::Order;
+use crate::app::answer::Answer;
+use crate::app::customers::locked_customer;
+use crate::app::idempotency::{Begun, Claim};
+use crate::app::operations::{NewOperation, state_text};
+use crate::app::payment_methods::unusable;
+use crate::app::{App, Context};
+use crate::domain::catalog::PlanOnOffer;
+use crate::domain::credentials::Credentials;
+use crate::domain::customer::{Customer, CustomerRef};
+use crate::domain::error::{Code, Error, FieldCode};
+use crate::domain::operation;
+use crate::domain::slug::Slug;
+use crate::domain::subscription::{Dunning, Requested, Status, Subscription};
+use crate::domain::text::Metadata;
+use crate::ids::Kind;
+use crate::store::{self, Conn, StoreError, Unique};
+
+/// What a caller asks for.
+#[derive(Clone, Debug)]
+pub struct SubscriptionInput {
+    /// For whom.
+    pub customer: CustomerRef,
+    /// The product.
+    pub product: Slug,
+    /// The plan of it.
+    pub plan: Slug,
+    /// The caller's id of the one application it is for, if for one.
+    pub application: Option<String>,
+    /// Seats, of a plan that has them.
+    pub quantity: Option<i64>,
+    /// What it is paid with; `None`: the customer's default.
+    pub payment_method: Option<Method>,
+    /// What the customer typed.
+    pub promotion_code: Option<String>,
+    /// Whether the plan's trial is wanted.
+    pub trial: bool,
+    /// The caller's own keys and values.
+    pub metadata: Metadata,
+}
+
+/// How a caller names a payment method.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// One that is saved for the customer, `meth_…`.
+    Saved(String),
+    /// One that a browser has just made with Stripe, `pm_…`.
+    New(String),
+}
+
+impl App {
+    /// Makes a subscription: a free one at once, one that needs approval as a request for it, a paid
+    /// one by an operation.
+    ///
+    /// # Errors
+    /// `not_found` for the customer, `validation_failed`, `plan_unavailable`, `subscription_exists`;
+    /// for a paid plan also `module_disabled`, `stripe_not_ready`, `trial_used`,
+    /// `payment_method_required`, `payment_method_unusable`, and what the operation comes to:
+    /// `payment_declined`, `promotion_code_invalid`, `stripe_refused`.
+    pub async fn create_subscription(
+        &self,
+        context: &Context,
+        portal: &Slug,
+        input: SubscriptionInput,
+        claim: Option<&Claim>,
+        wait: Duration,
+    ) -> Result<Answer, Error> {
+        self.once(context, portal, claim, wait, async |conn| {
+            let customer = locked_customer(conn, context, portal, &input.customer).await?;
+            let offer = find_offer(conn, portal, &input.product, &input.plan).await?;
+            let asked = self.asked(portal, &customer, &offer, &input)?;
+            no_other(conn, &asked).await?;
+            if offer.plan.approval_required {
+                request_of(conn, &customer, &asked).await?;
+                return self.settled_here(conn, context, &asked).await;
+            }
+            if !asked.paid {
+                return self.settled_here(conn, context, &asked).await;
+            }
+            let credentials = self.ready_credentials(conn, portal).await?;
+            let order = self
+                .order(conn, &customer, &asked, &offer, &credentials)
+                .await?;
+            insert(conn, &asked).await?;
+            self.record_subscription(conn, context, &asked, "subscription.requested")
+                .await?;
+            let begun = self.begin_order(conn, context, (&customer, &asked), &credentials, &order);
+            Box::pin(begun).await
+        })
+        .await
+    }
+
+    /// The subscription as it is asked for, in its first status.
+    fn asked(
+        &self,
+        portal: &Slug,
+        customer: &Customer,
+        offer: &PlanOnOffer,
+        input: &SubscriptionInput,
+    ) -> Result<Subscription, Error> {
+        let now = self.clock.now();
+        let plan = &offer.plan;
+        let paid = plan.pricing.is_paid();
+        let status = match (plan.approval_required, paid) {
+            (true, _) => Status::PendingApproval,
+            (false, true) => Status::Provisioning,
+            (false, false) => Status::Active,
+        };
+        let (saved, new) = match &input.payment_method {
+            None => (None, None),
+            Some(_) if !paid => return Err(nothing_to_pay("/payment_method")),
+            Some(Method::Saved(id)) => (Some(id.clone()), None),
+            Some(Method::New(id)) => (None, Some(id.clone())),
+        };
+        if input.promotion_code.is_some() && !paid {
+            return Err(nothing_to_pay("/promotion_code"));
+        }
+        Ok(Subscription {
+            id: self.ids.new_id(Kind::Subscription).into(),
+            portal: portal.clone(),
+            customer: customer.id.clone(),
+            product: input.product.clone(),
+            plan: input.plan.clone(),
+            plan_revision: plan.revision,
+            application: input.application.clone(),
+            status,
+            paid,
+            quantity: quantity_of(&plan.pricing, input.quantity)?,
+            payment_method: saved,
+            period: None,
+            trial_end: None,
+            cancel_at: None,
+            canceled_at: None,
+            ended_at: None,
+            unpaid_since: None,
+            dunning: Dunning::default(),
+            latest_invoice: None,
+            scheduled_change: None,
+            requested: paid.then(|| Requested {
+                payment_method: new,
+                promotion_code: input.promotion_code.clone(),
+                trial: input.trial,
+            }),
+            metadata: input.metadata.clone(),
+            stripe: None,
+            stripe_item: None,
+            stripe_at: None,
+            version: i64::from(status != Status::Provisioning),
+            created_at: now,
+            updated_at: now,
+        })
+    }
+
+    /// Stores a subscription that needs nothing from Stripe now.
+    async fn settled_here(
+        &self,
+        conn: &mut Conn,
+        context: &Context,
+        asked: &Subscription,
+    ) -> Result<Begun, StoreError> {
+        insert(conn, asked).await?;
+        self.tell_of_subscription(conn, context, asked).await?;
+        let outcome = self.shown_subscription(conn, &asked.id, true).await?;
+        Ok(Begun::Done(outcome))
+    }
+
+    /// Stores the operation that brings a subscription to Stripe.
+    pub(super) async fn begin_order(
+        &self,
+        conn: &mut Conn,
+        context: &Context,
+        (customer, subscription): (&Customer, &Subscription),
+        credentials: &Credentials,
+        order: &Order,
+    ) -> Result<Begun, StoreError> {
+        let new = NewOperation {
+            kind: operation::Kind::CreateSubscription,
+            subject: subscription.id.clone(),
+            organization: Some(customer.external_id.clone()),
+            lane: customer.id.clone(),
+            state: state_text(order)?,
+        };
+        let portal = &subscription.portal;
+        let begun = self.begin_operation(conn, context, portal, credentials, new);
+        Ok(Begun::Operation(Box::pin(begun).await?))
+    }
+}
+
+/// Refuses a second live subscription of the customer to the product for the application.
+async fn no_other(conn: &mut Conn, asked: &Subscription) -> Result<(), StoreError> {
+    let application = asked.application.as_deref();
+    match store::subscriptions::live(conn, &asked.customer, &asked.product, application).await? {
+        Some(other) => Err(Error::new(
+            Code::SubscriptionExists,
+            format!(
+                "The customer has a live subscription to this product for this application: {}.",
+                other.id
+            ),
+        )
+        .into()),
+        None => Ok(()),
+    }
+}
+
+/// Whether a request that waits for approval may name what it is to be paid with. Whether it can be
+/// paid with is asked when it is approved.
+async fn request_of(
+    conn: &mut Conn,
+    customer: &Customer,
+    asked: &Subscription,
+) -> Result<(), StoreError> {
+    let Some(id) = &asked.payment_method else {
+        return Ok(());
+    };
+    let found = store::payment_methods::find(conn, id).await?;
+    if found.is_none_or(|method| method.customer_id != customer.id) {
+        return Err(unusable().into());
+    }
+    Ok(())
+}
+
+async fn insert(conn: &mut Conn, asked: &Subscription) -> Result<(), StoreError> {
+    match store::subscriptions::insert(conn, asked).await {
+        // The customer is locked and there was none: only a writer that takes no lock gets here.
+        Err(StoreError::Unique(Unique::LiveSubscription)) => Err(Error::new(
+            Code::SubscriptionExists,
+            "The customer has a live subscription to this product for this application.",
+        )
+        .into()),
+        other => other,
+    }
+}
+
+fn nothing_to_pay(pointer: &str) -> Error {
+    Error::field(
+        pointer,
+        FieldCode::InvalidValue,
+        "The plan is free: there is nothing to pay.",
+    )
+}

@@ -1,0 +1,206 @@
+//! What can be subscribed to, and what of it Stripe has to be told.
+
+use super::order::{Fee, Named, Order, OrderTrial};
+use crate::app::App;
+use crate::app::payment_methods::{unusable, usable_method};
+use crate::domain::catalog::PlanOnOffer;
+use crate::domain::credentials::Credentials;
+use crate::domain::customer::Customer;
+use crate::domain::error::{Code, Error, FieldCode};
+use crate::domain::pricing::{Pricing, Trial};
+use crate::domain::slug::Slug;
+use crate::domain::subscription::{QUANTITY_MAX, Subscription};
+use crate::store::{self, Conn, StoreError, stripe_objects};
+
+/// The plan, if it takes new subscriptions.
+///
+/// # Errors
+/// `validation_failed` for a product or plan that is not there, `plan_unavailable`.
+pub(super) async fn find_offer(
+    conn: &mut Conn,
+    portal: &Slug,
+    product: &Slug,
+    plan: &Slug,
+) -> Result<PlanOnOffer, StoreError> {
+    let offer = store::catalog::plan_for_subscribing(conn, portal, product, plan)
+        .await?
+        .ok_or_else(|| {
+            Error::field(
+                "/plan",
+                FieldCode::InvalidValue,
+                "The portal has no such plan of such a product.",
+            )
+        })?;
+    if !offer.product_state.takes_subscribers() || offer.withdrawn {
+        return Err(Error::new(
+            Code::PlanUnavailable,
+            "The plan takes no new subscriptions.",
+        )
+        .into());
+    }
+    Ok(offer)
+}
+
+/// How many, for a plan of this pricing.
+///
+/// # Errors
+/// `validation_failed` at `/quantity`.
+pub(super) fn quantity_of(pricing: &Pricing, wanted: Option<i64>) -> Result<i64, Error> {
+    let refused = |detail: String| Error::field("/quantity", FieldCode::InvalidValue, detail);
+    match (pricing, wanted) {
+        (_, None) => Ok(1),
+        (Pricing::PerSeat { .. }, Some(quantity @ 1..=QUANTITY_MAX)) => Ok(quantity),
+        (Pricing::PerSeat { .. }, Some(_)) => Err(refused(format!("Must be 1 to {QUANTITY_MAX}."))),
+        (Pricing::Free | Pricing::Flat { .. }, Some(_)) => Err(refused(
+            "Only a plan priced per seat has a quantity.".to_owned(),
+        )),
+    }
+}
+
+impl App {
+    /// What Stripe is to be told of a paid subscription, checked before anything is sent.
+    ///
+    /// # Errors
+    /// `plan_unavailable`, `trial_used`, `payment_method_required`, `payment_method_unusable`.
+    pub(super) async fn order(
+        &self,
+        conn: &mut Conn,
+        customer: &Customer,
+        subscription: &Subscription,
+        offer: &PlanOnOffer,
+        credentials: &Credentials,
+    ) -> Result<Order, StoreError> {
+        let (account, mode) = (credentials.account_id.as_str(), credentials.mode);
+        let place = |link: &Option<_>| {
+            let link: &crate::domain::stripe_link::StripeLink = link.as_ref()?;
+            Some(link.id_in(account, mode)?.to_owned())
+        };
+        let (Some(price), Some(product)) =
+            (place(&offer.stripe_price), place(&offer.stripe_product))
+        else {
+            return Err(not_at_stripe().into());
+        };
+        let requested = subscription.requested.as_ref();
+        let terms = offer.plan.pricing.terms();
+        let trial = terms
+            .and_then(|terms| terms.trial)
+            .filter(|_| requested.is_none_or(|requested| requested.trial));
+        let only_one = self.one_trial_only(conn, &subscription.portal).await?;
+        if trial.is_some()
+            && only_one
+            && store::subscriptions::had_trial(conn, &customer.id).await?
+        {
+            return Err(trial_used().into());
+        }
+        let (named, attach) = self
+            .named_method(conn, customer, subscription, credentials)
+            .await?;
+        if named.is_none() && trial.is_none_or(|trial| trial.requires_payment_method) {
+            self.has_default(conn, customer, credentials).await?;
+        }
+        let per_seat = matches!(offer.plan.pricing, Pricing::PerSeat { .. });
+        Ok(Order {
+            price,
+            product,
+            quantity: per_seat.then_some(subscription.quantity),
+            trial: trial.map(OrderTrial::from),
+            one_trial: only_one,
+            setup_fee: terms.and_then(Fee::of),
+            method: named,
+            attach,
+            promotion_code: requested.and_then(|requested| requested.promotion_code.clone()),
+            promotion: None,
+            customer: None,
+            approved: false,
+        })
+    }
+
+    async fn one_trial_only(&self, conn: &mut Conn, portal: &Slug) -> Result<bool, StoreError> {
+        let module = store::stripe_modules::find(conn, portal).await?;
+        Ok(module.is_none_or(|module| module.settings.one_trial_per_customer))
+    }
+
+    /// The payment method that is named for it, and whether it is not the customer's yet.
+    async fn named_method(
+        &self,
+        conn: &mut Conn,
+        customer: &Customer,
+        subscription: &Subscription,
+        credentials: &Credentials,
+    ) -> Result<(Option<Named>, bool), StoreError> {
+        let (account, mode) = (credentials.account_id.as_str(), credentials.mode);
+        let requested = subscription.requested.as_ref();
+        let new = requested.and_then(|requested| requested.payment_method.as_ref());
+        let saved = match (&subscription.payment_method, new) {
+            (Some(saved), _) => Some(saved.clone()),
+            (None, None) => None,
+            (None, Some(new)) => match stripe_objects::find(conn, account, mode, new).await? {
+                // It has been saved before: whether for this customer is asked below.
+                Some(known) => Some(known.local_id),
+                None => {
+                    let named = Named {
+                        saved: None,
+                        stripe: new.clone(),
+                    };
+                    return Ok((Some(named), true));
+                }
+            },
+        };
+        let Some(saved) = saved else {
+            return Ok((None, false));
+        };
+        let now = self.clock.now();
+        let method = usable_method(conn, customer, Some(&saved), now, account, mode)
+            .await?
+            .ok_or_else(unusable)?;
+        let named = Named {
+            saved: Some(method.id),
+            stripe: method.stripe.id,
+        };
+        Ok((Some(named), false))
+    }
+
+    async fn has_default(
+        &self,
+        conn: &mut Conn,
+        customer: &Customer,
+        credentials: &Credentials,
+    ) -> Result<(), StoreError> {
+        let (account, mode) = (credentials.account_id.as_str(), credentials.mode);
+        let now = self.clock.now();
+        match usable_method(conn, customer, None, now, account, mode).await? {
+            Some(_) => Ok(()),
+            None => Err(Error::new(
+                Code::PaymentMethodRequired,
+                "The plan costs money and the customer has no payment method that can be used. \
+                 Save one first, or name one.",
+            )
+            .into()),
+        }
+    }
+}
+
+fn not_at_stripe() -> Error {
+    Error::new(
+        Code::PlanUnavailable,
+        "The plan has no price in the Stripe account and mode that the portal uses now. Put the \
+         product again.",
+    )
+}
+
+pub(super) fn trial_used() -> Error {
+    Error::new(
+        Code::TrialUsed,
+        "The customer has had its one trial. Ask with \"trial\": false.",
+    )
+}
+
+impl From<Trial> for OrderTrial {
+    fn from(trial: Trial) -> Self {
+        Self {
+            days: trial.days,
+            end_behavior: (!trial.requires_payment_method)
+                .then(|| trial.end_behavior.as_str().to_owned()),
+        }
+    }
+}
