@@ -20,5 +20,6 @@ mod security;
 mod store;
 mod stripe_module;
 mod stripe_port;
+mod subscriptions;
 mod support;
 mod webhooks;

@@ -1,6 +1,7 @@
 //! What several areas' tests stand on.
 
 pub(crate) mod api;
+pub(crate) mod billing;
 pub(crate) mod contract;
 pub(crate) mod database;
 pub(crate) mod fake_stripe;
