@@ -4,6 +4,7 @@
 use super::Context;
 use super::hosted::{HostedPage, SetupIntentView};
 use super::payment_methods::MethodView;
+use super::reconcile::ReconciliationView;
 use super::subscriptions::SubscriptionView;
 use crate::domain::customer::Customer;
 use crate::domain::error::Error;
@@ -58,6 +59,8 @@ pub enum Outcome {
         /// Whether it was made now.
         created: bool,
     },
+    /// A reconciliation: under way (202) or over (200).
+    Reconciliation(Box<ReconciliationView>),
     /// Done, and there is nothing to show (204).
     Nothing,
 }

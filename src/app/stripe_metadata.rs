@@ -9,8 +9,12 @@ pub(super) const OPERATION: &str = "operation";
 pub(super) const PORTAL: &str = "portal_billing_portal";
 /// Our id of the customer.
 pub(super) const CUSTOMER: &str = "portal_billing_customer";
+/// The id by which the portal knows the customer, so that a lost row can be made anew.
+pub(super) const EXTERNAL_ID: &str = "portal_billing_external_id";
 /// Our id of the subscription.
 pub(super) const SUBSCRIPTION: &str = "portal_billing_subscription";
+/// The caller's id of the application that the subscription is for.
+pub(super) const APPLICATION: &str = "portal_billing_application";
 /// The product's name.
 pub(super) const PRODUCT: &str = "portal_billing_product";
 /// The plan's name.

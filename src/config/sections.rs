@@ -135,6 +135,8 @@ settings! {
         stripe: Stripe = Stripe::default();
         /// Durable operations: what has to reach Stripe.
         operations: Operations = Operations::default();
+        /// Regular comparisons with Stripe.
+        reconciliation: Reconciliation = Reconciliation::default();
         /// What is logged, and how.
         log: Log = Log::default();
     }
@@ -250,6 +252,15 @@ settings! {
         /// Attempts of one step after which the operation is put to `attention`.
         max_attempts: u32 = 100, in 1..=100_000;
         /// Milliseconds between two looks for operations that nobody works on.
+        poll_ms: u32 = 1_000, in 10..=60_000;
+    }
+
+    /// Regular comparisons with Stripe.
+    pub struct Reconciliation {
+        /// Minutes between two sweeps of a portal, which mend what webhooks have lost; 0: none.
+        sweep_minutes: u32 = 60, in 0..=10_080;
+        /// Milliseconds between two looks for sweeps that are due and for reconciliations that nobody
+        /// works on.
         poll_ms: u32 = 1_000, in 10..=60_000;
     }
 

@@ -55,7 +55,7 @@ pub struct State {
 pub fn routes(config: &mut ServiceConfig<'_>) {
     use v1::{
         audit_log, credentials, customers, hooks, hosted, operations, payment_methods, portals,
-        stripe_module, subscriptions,
+        reconciliations, stripe_module, subscriptions,
     };
     config
         .service(portals::list)
@@ -93,6 +93,9 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(operations::list)
         .service(operations::get)
         .service(operations::retry)
+        .service(reconciliations::create)
+        .service(reconciliations::list)
+        .service(reconciliations::get)
         .service(audit_log::list)
         .service(hooks::receive)
         .service(service::healthz)

@@ -120,6 +120,7 @@ fn base() -> OpenApi {
             tag("Payment methods", "What customers pay with, and where consumers enter it."),
             tag("Subscriptions", "Who has subscribed to which plan, and may use the API now."),
             tag("Operations", "Durable units of work that reach Stripe."),
+            tag("Reconciliations", "What is stored here against what Stripe has."),
             tag("Audit", "Who did what."),
             tag("Hooks", "Where Stripe delivers."),
             tag("Service", "The service itself."),

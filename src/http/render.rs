@@ -10,10 +10,12 @@ use super::v1::customers::CustomerBody;
 use super::v1::hosted::{HostedPageBody, SetupIntentBody};
 use super::v1::operations::OperationBody;
 use super::v1::payment_methods::tagged;
+use super::v1::reconciliations::ReconciliationBody;
 use super::v1::subscriptions;
 use crate::app::Context;
 use crate::app::answer::{Answer, Outcome, Render, Rendered};
 use crate::domain::error::Error;
+use crate::domain::reconciliation::Status;
 
 /// The answers of this API.
 pub struct Views;
@@ -54,6 +56,13 @@ impl Render for Views {
                 let location = format!("/v1/portals/{portal}/subscriptions/{id}");
                 let (tag, body) = subscriptions::tagged((**view).clone());
                 made(*created, &body, location).with("etag", format!("\"{tag}\""))
+            }
+            Outcome::Reconciliation(view) => {
+                let (portal, id) = (&view.it.portal, &view.it.id);
+                let location = format!("/v1/portals/{portal}/reconciliations/{id}");
+                let running = view.it.status == Status::Running;
+                let body = ReconciliationBody::from((**view).clone());
+                json(if running { 202 } else { 200 }, &body).with("location", location)
             }
             Outcome::Accepted(operation) => {
                 let location = format!(

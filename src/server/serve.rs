@@ -12,6 +12,7 @@ use utoipa_actix_web::AppExt;
 
 use super::settings::{
     authenticator, master_keys, operation_settings, store_settings, stripe_limits, stripe_settings,
+    sweep_settings,
 };
 use crate::app::{App, Parts};
 use crate::clock::Clock;
@@ -163,10 +164,13 @@ impl Server {
             let app = self.app.for_worker().map_err(io::Error::other)?;
             let metrics = metrics.clone();
             let poll = Duration::from_millis(self.config.operations.poll_ms.into());
+            let sweeps = sweep_settings(&self.config);
+            let look = Duration::from_millis(self.config.reconciliation.poll_ms.into());
             async move {
                 tokio::join!(
                     worker::retention(app.clone()),
-                    worker::operations(app, poll),
+                    worker::operations(app.clone(), poll),
+                    worker::reconciliations(app, look, sweeps),
                     worker::metrics_upkeep(metrics)
                 )
             }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::app::budget::Limits;
 use crate::app::operations::OperationSettings;
+use crate::app::reconcile::SweepSettings;
 use crate::clock::Clock;
 use crate::config::{self, Config, IssuerAlgorithm, KeyMaterial};
 use crate::domain::error::Error;
@@ -118,5 +119,12 @@ pub(super) const fn stripe_limits(config: &Config) -> Limits {
         live: config.stripe.live_calls_per_second,
         test: config.stripe.test_calls_per_second,
         endpoint: config.stripe.endpoint_calls_per_second,
+    }
+}
+
+/// How often portals are swept, as configured.
+pub(super) const fn sweep_settings(config: &Config) -> SweepSettings {
+    SweepSettings {
+        every_minutes: config.reconciliation.sweep_minutes,
     }
 }

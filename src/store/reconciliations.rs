@@ -260,22 +260,24 @@ pub async fn drift_of(conn: &mut Conn, id: &str) -> Result<Vec<Drift>, StoreErro
         .await)?;
     let corrupt = StoreError::corrupt;
     rows.into_iter()
-        .map(|(kind, object, stripe_id, drift, fields, repaired, detail)| {
-            Ok(Drift {
-                kind: Kind::parse(&kind).ok_or_else(|| corrupt("reconciliation_drift.kind"))?,
-                object,
-                stripe_id,
-                drift: DriftKind::parse(&drift)
-                    .ok_or_else(|| corrupt("reconciliation_drift.drift"))?,
-                fields: fields
-                    .split(',')
-                    .filter(|field| !field.is_empty())
-                    .map(str::to_owned)
-                    .collect(),
-                repaired,
-                detail,
-            })
-        })
+        .map(
+            |(kind, object, stripe_id, drift, fields, repaired, detail)| {
+                Ok(Drift {
+                    kind: Kind::parse(&kind).ok_or_else(|| corrupt("reconciliation_drift.kind"))?,
+                    object,
+                    stripe_id,
+                    drift: DriftKind::parse(&drift)
+                        .ok_or_else(|| corrupt("reconciliation_drift.drift"))?,
+                    fields: fields
+                        .split(',')
+                        .filter(|field| !field.is_empty())
+                        .map(str::to_owned)
+                        .collect(),
+                    repaired,
+                    detail,
+                })
+            },
+        )
         .collect()
 }
 

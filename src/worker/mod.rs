@@ -5,6 +5,7 @@ use std::time::Duration;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::app::App;
+use crate::app::reconcile::SweepSettings;
 
 /// How often retired secrets are wiped; their overlap is a day, so minutes do not matter.
 const RETENTION_INTERVAL: Duration = Duration::from_mins(5);
@@ -44,6 +45,20 @@ pub async fn operations(app: App, every: Duration) {
         turns.tick().await;
         if let Err(error) = app.run_due_operations().await {
             tracing::warn!(cause = error.log_text(), "operations cannot be looked for");
+        }
+    }
+}
+
+/// Begins the sweeps that are due and takes up reconciliations that nobody works on, for ever.
+pub async fn reconciliations(app: App, every: Duration, settings: SweepSettings) {
+    let mut turns = tokio::time::interval(every);
+    loop {
+        turns.tick().await;
+        if let Err(error) = app.run_due_reconciliations(settings).await {
+            tracing::warn!(
+                cause = error.log_text(),
+                "reconciliations cannot be looked for"
+            );
         }
     }
 }

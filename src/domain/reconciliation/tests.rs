@@ -120,10 +120,7 @@ fn what_stripe_shows_as_attached_can_be_paid_with() {
     assert_eq!(fields, ["status", "card"]);
     assert_eq!((after.state, &after.card), (State::Usable, &card(2)));
     assert_eq!(method_after(&after, &said).1, Vec::<&str>::new());
-    let older = MethodSnapshot {
-        at: at(99),
-        ..said
-    };
+    let older = MethodSnapshot { at: at(99), ..said };
     assert_eq!(method_after(&method, &older), (method, Vec::new()));
 }
 

@@ -9,6 +9,7 @@ pub mod hosted;
 pub mod operations;
 pub mod payment_methods;
 pub mod portals;
+pub mod reconciliations;
 pub mod stripe_module;
 pub mod subscriptions;
 
