@@ -2,6 +2,8 @@
 //! and repeated byte for byte.
 
 use super::Context;
+use super::catalog::Imported;
+use crate::domain::catalog::Product;
 use super::hosted::{HostedPage, SetupIntentView};
 use super::payment_methods::MethodView;
 use super::reconcile::ReconciliationView;
@@ -9,6 +11,7 @@ use super::subscriptions::SubscriptionView;
 use crate::domain::customer::Customer;
 use crate::domain::error::Error;
 use crate::domain::operation::Operation;
+use crate::domain::slug::Slug;
 
 /// An answer as it is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +42,24 @@ pub enum Outcome {
         /// As it is now.
         customer: Box<Customer>,
         /// Whether it was made now.
+        created: bool,
+    },
+    /// A product, made now (201) or there already (200).
+    Product {
+        /// The portal it belongs to.
+        portal: Slug,
+        /// As it is now.
+        product: Box<Product>,
+        /// Whether it was made now.
+        created: bool,
+    },
+    /// What became of a document whose product was stored, made now (201) or there already (200).
+    Imported {
+        /// The portal it belongs to.
+        portal: Slug,
+        /// The product and the report.
+        imported: Box<Imported>,
+        /// Whether the product was made now.
         created: bool,
     },
     /// A payment method, saved now (201) or there already (200).

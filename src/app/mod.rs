@@ -20,7 +20,7 @@ use operations::{OperationSettings, Waiters};
 pub mod answer;
 pub mod audit_log;
 pub mod budget;
-pub mod catalog_import;
+pub mod catalog;
 pub mod credentials;
 pub mod customers;
 pub mod hosted;

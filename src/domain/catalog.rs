@@ -95,6 +95,17 @@ pub struct PriceAtStripe {
     pub archived: bool,
 }
 
+/// A Price that takes subscribers, as far as is known here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenPrice {
+    /// The plan.
+    pub plan: Slug,
+    /// Its revision.
+    pub revision: i64,
+    /// `price_…`.
+    pub price: String,
+}
+
 /// A plan as somebody who wants to subscribe meets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanOnOffer {

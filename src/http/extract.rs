@@ -270,7 +270,10 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
 
 /// A value that is written as an object. By itself serde takes an array of the fields' values for a
 /// struct as well.
-struct Object<T>(T);
+pub struct Object<T>(
+    /// The value.
+    pub T,
+);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -13,6 +13,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 pub mod auth;
 mod body;
+mod document;
 pub mod etag;
 pub mod extract;
 pub mod idempotency;
@@ -54,8 +55,8 @@ pub struct State {
 /// Mounts every route, and with that describes it.
 pub fn routes(config: &mut ServiceConfig<'_>) {
     use v1::{
-        audit_log, credentials, customers, hooks, hosted, operations, payment_methods, portals,
-        reconciliations, stripe_module, subscriptions,
+        audit_log, credentials, customers, hooks, hosted, imports, operations, payment_methods,
+        portals, products, reconciliations, stripe_module, subscriptions,
     };
     config
         .service(portals::list)
@@ -82,6 +83,12 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(payment_methods::list)
         .service(payment_methods::get)
         .service(payment_methods::delete)
+        .service(products::list)
+        .service(imports::import)
+        .service(products::put)
+        .service(products::get)
+        .service(products::delete)
+        .service(products::get_plan)
         .service(subscriptions::create)
         .service(subscriptions::list)
         .service(subscriptions::get)

@@ -118,6 +118,7 @@ fn base() -> OpenApi {
             tag("Stripe module", "A portal's Stripe integration, its credentials and its readiness."),
             tag("Customers", "Consumer organizations as a portal bills them."),
             tag("Payment methods", "What customers pay with, and where consumers enter it."),
+            tag("Catalog", "Products and their plans: what a portal publishes."),
             tag("Subscriptions", "Who has subscribed to which plan, and may use the API now."),
             tag("Operations", "Durable units of work that reach Stripe."),
             tag("Reconciliations", "What is stored here against what Stripe has."),

@@ -91,7 +91,7 @@ pub fn cursor<P: Serialize>(cursors: &Signer, list: &str, position: P) -> String
     cursors.sign(&serde_json::to_vec(&signed).unwrap_or_default())
 }
 
-/// 200 with a page; names the next one in `Link`.
+/// 200 with a page; names the next one in `Link`, with the filters of this one.
 pub fn answer<T: Serialize>(
     request: &HttpRequest,
     params: &ListParams,
@@ -104,7 +104,15 @@ pub fn answer<T: Serialize>(
             .limit
             .map(|limit| format!("limit={limit}&"))
             .unwrap_or_default();
-        let link = format!("<{}?{limit}cursor={next}>; rel=\"next\"", request.path());
+        let filters: String = request
+            .query_string()
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .filter(|pair| !pair.starts_with("cursor=") && !pair.starts_with("limit="))
+            .map(|pair| format!("{pair}&"))
+            .collect();
+        let path = request.path();
+        let link = format!("<{path}?{limit}{filters}cursor={next}>; rel=\"next\"");
         response.insert_header((header::LINK, link));
     }
     response.json(body)

@@ -8,8 +8,10 @@ use serde::Serialize;
 use super::problem;
 use super::v1::customers::CustomerBody;
 use super::v1::hosted::{HostedPageBody, SetupIntentBody};
+use super::v1::imports::ImportBody;
 use super::v1::operations::OperationBody;
 use super::v1::payment_methods::tagged;
+use super::v1::products::ProductBody;
 use super::v1::reconciliations::ReconciliationBody;
 use super::v1::subscriptions;
 use crate::app::Context;
@@ -51,6 +53,25 @@ impl Render for Views {
             }
             Outcome::SetupIntent(view) => json(201, &SetupIntentBody::from((**view).clone())),
             Outcome::HostedPage(page) => json(201, &HostedPageBody::from((**page).clone())),
+            Outcome::Product {
+                portal,
+                product,
+                created,
+            } => {
+                let location = format!("/v1/portals/{portal}/products/{}", product.id);
+                made(*created, &ProductBody::from(&**product), location)
+                    .with("etag", format!("\"{}\"", product.tag()))
+            }
+            Outcome::Imported {
+                portal,
+                imported,
+                created,
+            } => {
+                let id = imported.product.as_ref().map(|product| &product.id);
+                let id = id.map(ToString::to_string).unwrap_or_default();
+                let location = format!("/v1/portals/{portal}/products/{id}");
+                made(*created, &ImportBody::from(&**imported), location)
+            }
             Outcome::Subscription { view, created } => {
                 let (portal, id) = (&view.subscription.portal, &view.subscription.id);
                 let location = format!("/v1/portals/{portal}/subscriptions/{id}");

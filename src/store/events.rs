@@ -64,3 +64,23 @@ pub async fn append(
         .await)?;
     Ok(position)
 }
+
+/// The last version of a subject that was published; a thing that is made anew under the name of one
+/// that is gone goes on from there.
+///
+/// # Errors
+/// What the database answers.
+pub async fn last_seq(
+    conn: &mut Conn,
+    portal: &Slug,
+    subject: &str,
+) -> Result<Option<i64>, StoreError> {
+    Ok(db!(conn, c => events::table
+        .filter(events::portal_id.eq(portal.as_str()))
+        .filter(events::subject.eq(subject))
+        .select(events::seq)
+        .order(events::seq.desc())
+        .first(c)
+        .await
+        .optional())?)
+}

@@ -8,7 +8,7 @@ use super::conn::db;
 use super::schema::{plan_revisions, plans, subscriptions};
 use super::{Conn, StoreError, pricing};
 use crate::clock::Timestamp;
-use crate::domain::catalog::{Plan, PriceAtStripe, ProductAtStripe};
+use crate::domain::catalog::{OpenPrice, Plan, PriceAtStripe, ProductAtStripe};
 use crate::domain::slug::Slug;
 use crate::domain::stripe_key::Mode;
 
@@ -159,17 +159,6 @@ pub async fn set_price(
         .execute(c)
         .await)?;
     Ok(())
-}
-
-/// A Price that takes subscribers, as far as is known here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OpenPrice {
-    /// The plan.
-    pub plan: Slug,
-    /// Its revision.
-    pub revision: i64,
-    /// `price_…`.
-    pub price: String,
 }
 
 /// The Prices of a product in this account and mode that were not taken out of use, by plan and

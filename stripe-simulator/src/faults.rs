@@ -110,6 +110,15 @@ impl Fault {
     }
 }
 
+/// What a rule looks at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) query: &'a str,
+    pub(crate) body: &'a [u8],
+}
+
 /// When a fault happens.
 #[derive(Clone, Debug)]
 pub(crate) struct Rule {
@@ -119,6 +128,8 @@ pub(crate) struct Rule {
     pub(crate) method: Option<String>,
     /// A path, a template with `{…}`, or a beginning with `*`; `None` for any.
     pub(crate) path: Option<String>,
+    /// Only calls whose path, query or body has this text as it is sent; `None` for any.
+    pub(crate) contains: Option<String>,
     /// The first matching call that it happens at, counted from 1.
     pub(crate) nth: u64,
     /// At every so many matching calls from there.
@@ -131,14 +142,20 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
-    fn matches(&self, method: &str, path: &str) -> bool {
+    fn matches(&self, call: &Call<'_>) -> bool {
+        let has = |text: &str, wanted: &str| text.contains(wanted);
         self.method
             .as_ref()
-            .is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
+            .is_none_or(|wanted| wanted.eq_ignore_ascii_case(call.method))
             && self
                 .path
                 .as_ref()
-                .is_none_or(|pattern| path_matches(pattern, path))
+                .is_none_or(|pattern| path_matches(pattern, call.path))
+            && self.contains.as_ref().is_none_or(|wanted| {
+                has(call.path, wanted)
+                    || has(call.query, wanted)
+                    || has(&String::from_utf8_lossy(call.body), wanted)
+            })
     }
 
     fn fires(&mut self) -> bool {
@@ -156,6 +173,7 @@ impl Rule {
             "kind": self.fault.kind.name(),
             "method": self.method,
             "path": self.path,
+            "contains": self.contains,
             "nth": self.nth,
             "every": self.every,
             "times": self.times,
@@ -229,10 +247,10 @@ impl FaultPlan {
     }
 
     /// The fault of a call. Every matching rule counts the call; the first that is due decides.
-    pub(crate) fn choose(&mut self, method: &str, path: &str) -> Option<Fault> {
+    pub(crate) fn choose(&mut self, call: &Call<'_>) -> Option<Fault> {
         let mut chosen = None;
         for rule in &mut self.rules {
-            if chosen.is_none() && rule.matches(method, path) && rule.fires() {
+            if chosen.is_none() && rule.matches(call) && rule.fires() {
                 chosen = Some(rule.fault.clone());
             }
         }

@@ -18,7 +18,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::runtime::Runtime;
 
-use crate::faults::{Fault, FaultKind};
+use crate::faults::{Call, Fault, FaultKind};
 use crate::front::errors::StripeError;
 use crate::front::idempotency;
 use crate::front::{self, HttpRequest, HttpResponse};
@@ -189,7 +189,12 @@ async fn answer(world: &World, request: Request<Incoming>) -> Result<Response<Bo
     if !http.path.starts_with("/v1/") && !http.path.starts_with("/v2/") {
         return Ok(to_hyper(front::handle(world, &http), false));
     }
-    http.fault = lock(&world.faults).choose(&http.method, &http.path);
+    http.fault = lock(&world.faults).choose(&Call {
+        method: &http.method,
+        path: &http.path,
+        query: http.query.as_deref().unwrap_or_default(),
+        body: &http.body,
+    });
     let authorization = http.header("authorization").unwrap_or_default();
     // Held until the answer is on its way: a second request with the key meanwhile is 409.
     let key = http

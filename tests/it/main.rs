@@ -16,6 +16,7 @@ mod house;
 mod outages;
 mod portals;
 mod readme;
+mod reliability;
 mod security;
 mod store;
 mod stripe_module;

@@ -2,7 +2,6 @@
 
 mod authorization;
 mod canaries;
-mod process;
 mod rotation;
 mod sealed;
 mod search;

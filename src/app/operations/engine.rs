@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::procedures::Next;
-use super::{LEASE_MS, Search};
+use super::{LEASE_MS, Search, point};
 use crate::app::App;
 use crate::app::answer::{Outcome, Rendered};
 use crate::app::budget::Class;
@@ -39,17 +39,6 @@ pub(super) enum Progress {
     Over(Operation, Rendered),
     /// The same step again, not before this time has passed.
     Again(Operation, Duration),
-}
-
-/// Names a place where the work can be cut off; the tests cut it off there.
-fn point(place: &'static str, operation: &Operation) {
-    tracing::trace!(
-        target: "portal_billing::operation",
-        place,
-        operation = operation.id,
-        kind = operation.kind.as_str(),
-        step = operation.step,
-    );
 }
 
 impl App {
@@ -127,7 +116,9 @@ impl App {
             .store
             .write(async |conn| {
                 let next = self.advance(conn, &operation, reply).await?;
-                self.apply(conn, operation.clone(), next).await
+                let progress = self.apply(conn, operation.clone(), next).await?;
+                point("settling", &operation);
+                Ok(progress)
             })
             .await;
         point("settled", &operation);
@@ -338,12 +329,12 @@ impl App {
         let now = self.clock.now();
         let context = operation.context();
         match next {
-            Next::Send(send) => {
+            Next::Send(_) | Next::SendNumbered(_) => {
                 let mut after = self.renewed(operation, now);
                 if after.step != QUEUED {
                     after.steps_done += 1;
                 }
-                send.freeze_into(&mut after, now);
+                next.freeze_into(&mut after, now);
                 self.store_operation(conn, &after).await?;
                 Ok(Progress::On(after))
             }

@@ -70,6 +70,21 @@ pub(super) struct NewOperation {
     pub(super) state: String,
 }
 
+/// Names a place where the work can be cut off; the tests cut it off there. `storing` is in the
+/// transaction that stores the operation and `settling` in the one that stores what came of a step,
+/// both before their end; `stored` and `settled` are behind it, `sending` and `answered` around the
+/// call.
+fn point(place: &'static str, operation: &Operation) {
+    tracing::trace!(
+        target: "portal_billing::operation",
+        place,
+        lane = operation.lane,
+        step = operation.step,
+        kind = operation.kind.as_str(),
+        operation = operation.id,
+    );
+}
+
 /// An operation's parameters, and what its steps have found out, in the type of its kind.
 ///
 /// # Errors
@@ -166,10 +181,12 @@ impl App {
             updated_at: now,
             finished_at: None,
         };
-        if !busy && let Next::Send(send) = self.start(conn, &operation).await? {
-            send.freeze_into(&mut operation, now);
+        if !busy {
+            let next = self.start(conn, &operation).await?;
+            next.freeze_into(&mut operation, now);
         }
         operations::insert(conn, &operation).await?;
+        point("storing", &operation);
         Ok(operation)
     }
 

@@ -16,6 +16,9 @@ use crate::stripe::{FrozenRequest, RawReply, StripeError};
 pub(in crate::app) enum Next {
     /// Another step, with its request.
     Send(Send),
+    /// The same for an operation that does alike things one after another: behind the step's name
+    /// stands its number within the operation.
+    SendNumbered(Send),
     /// The operation is done.
     Done(Outcome),
     /// The operation came to nothing, and what it had made of local rows is undone.
@@ -33,9 +36,23 @@ pub(in crate::app) struct Send {
     pub(in crate::app) state: Option<String>,
 }
 
-impl Send {
-    /// Makes this the operation's current step.
+impl Next {
+    /// Makes the step, if it is one, the operation's current step.
     pub(super) fn freeze_into(self, operation: &mut Operation, now: Timestamp) {
+        match self {
+            Self::Send(send) => send.freeze_into(operation, now),
+            Self::SendNumbered(send) => {
+                send.freeze_into(operation, now);
+                let number = operation.steps_done + 1;
+                operation.step = format!("{}.{number}", operation.step);
+            }
+            Self::Done(_) | Self::Failed(_) => {}
+        }
+    }
+}
+
+impl Send {
+    fn freeze_into(self, operation: &mut Operation, now: Timestamp) {
         self.step.clone_into(&mut operation.step);
         operation.request = self.request.to_text();
         if let Some(state) = self.state {
@@ -61,6 +78,9 @@ impl App {
     ) -> Result<Next, StoreError> {
         use Kind::*;
         let next = match operation.kind {
+            PublishPlan | ArchivePlan => {
+                Box::pin(self.start_publishing(conn, operation)).await
+            }
             UpdateCustomer => Box::pin(self.start_customer_change(conn, operation)).await,
             DeleteCustomer => Box::pin(self.start_customer_removal(conn, operation)).await,
             CreateSetupIntent | CreateCheckoutSession | CreatePortalSession => {
@@ -87,6 +107,9 @@ impl App {
     ) -> Result<Next, StoreError> {
         use Kind::*;
         match operation.kind {
+            PublishPlan | ArchivePlan => {
+                Box::pin(self.advance_publishing(conn, operation, reply)).await
+            }
             UpdateCustomer => Box::pin(self.advance_customer_change(conn, operation, reply)).await,
             DeleteCustomer => Box::pin(self.finish_customer_removal(conn, operation)).await,
             CreateSetupIntent | CreateCheckoutSession | CreatePortalSession => {
@@ -111,6 +134,9 @@ impl App {
     ) -> Result<Next, StoreError> {
         use Kind::*;
         match operation.kind {
+            PublishPlan | ArchivePlan => {
+                Box::pin(self.refused_publishing(conn, operation, error)).await
+            }
             UpdateCustomer => Box::pin(self.refused_customer_change(conn, operation, error)).await,
             DeleteCustomer => Box::pin(self.refused_customer_removal(conn, operation, error)).await,
             SavePaymentMethod => Box::pin(self.refused_saving(conn, operation, error)).await,
@@ -125,19 +151,16 @@ impl App {
 
     /// Where the current step's effect is looked for when its answer was lost and its key is of no
     /// use any more. `None` for steps that may be done twice without harm.
-    #[expect(
-        clippy::unused_self,
-        reason = "kinds may need what the product is made of"
-    )]
     pub(super) fn search(&self, operation: &Operation) -> Result<Option<Search>, Error> {
         if operation.step == CREATE_CUSTOMER {
             return Ok(Some(customer_search(operation)));
         }
-        Ok(match operation.kind {
-            Kind::CreateSetupIntent | Kind::CreateCheckoutSession => hosted_search(operation),
-            Kind::CreateSubscription => order_search(operation)?,
-            _ => None,
-        })
+        match operation.kind {
+            Kind::PublishPlan | Kind::ArchivePlan => self.publishing_search(operation),
+            Kind::CreateSetupIntent | Kind::CreateCheckoutSession => Ok(hosted_search(operation)),
+            Kind::CreateSubscription => order_search(operation),
+            _ => Ok(None),
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::LEASE_MS;
 use super::engine::Progress;
+use super::{LEASE_MS, point};
 use crate::app::App;
 use crate::app::answer::{Outcome, Rendered};
 use crate::app::budget::Class;
@@ -27,7 +27,7 @@ impl App {
         operation: Operation,
         wait: Duration,
     ) -> Result<Rendered, Error> {
-        tracing::trace!(target: "portal_billing::operation", place = "stored", operation = operation.id);
+        point("stored", &operation);
         let id = operation.id.clone();
         let mut told = self.waiters.wait_for(&id);
         if operation.lane_held {

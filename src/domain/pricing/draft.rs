@@ -45,7 +45,7 @@ pub struct PriceDraft {
 }
 
 /// An interval as a caller gives it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IntervalDraft {
     /// The unit's name.
     pub unit: String,

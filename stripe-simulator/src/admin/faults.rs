@@ -17,7 +17,7 @@ pub(super) static ROUTES: &[AdminRoute] = &[
     AdminRoute {
         method: "POST",
         path: "/faults",
-        does: "adds {kind, method?, path?, nth?, every?, times? (0: without end), delay_ms?, retry_after?, status?, should_retry?, count?}",
+        does: "adds {kind, method?, path?, contains?, nth?, every?, times? (0: without end), delay_ms?, retry_after?, status?, should_retry?, count?}",
         handler: add,
     },
     AdminRoute {
@@ -80,6 +80,7 @@ fn add(call: &AdminCall<'_>) -> AdminReply {
         fault,
         method: params.owned("method"),
         path: params.owned("path"),
+        contains: params.owned("contains"),
         nth: natural(params, "nth").unwrap_or(1).max(1),
         every: natural(params, "every").unwrap_or(1),
         times: match natural(params, "times") {

@@ -11,9 +11,9 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use stripe_simulator::Simulator;
 
-use super::process::Process;
 use super::search::{Canary, contents, data_key, readable};
 use crate::support::database::{Database, FreshDatabase, on_both_databases};
+use crate::support::process::Process;
 use crate::support::service::Service;
 use crate::support::simulator;
 

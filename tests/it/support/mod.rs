@@ -5,5 +5,6 @@ pub(crate) mod billing;
 pub(crate) mod contract;
 pub(crate) mod database;
 pub(crate) mod fake_stripe;
+pub(crate) mod process;
 pub(crate) mod service;
 pub(crate) mod simulator;

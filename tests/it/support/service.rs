@@ -30,9 +30,52 @@ pub(crate) struct Service {
     pub(crate) database: FreshDatabase,
     pub(crate) client: Client,
     operator: String,
+    flags: Vec<(String, String)>,
     _directory: TempDir,
+    replica: Option<Replica>,
+}
+
+/// One running server of the service.
+pub(crate) struct Replica {
+    pub(crate) base_url: String,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+}
+
+impl Replica {
+    pub(crate) async fn start(config: Config, clock: Clock) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let (started, address) = oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                let ids = Ids::random(clock.clone());
+                let server = Server::build(config, clock, ids).await.unwrap();
+                started.send(server.address()).unwrap();
+                let shutdown = async move {
+                    // Dropping the sender stops it as well.
+                    stopped.await.unwrap_or_default();
+                };
+                server.run_until(shutdown).await.unwrap();
+            });
+        });
+        Self {
+            base_url: format!("http://{}", address.await.unwrap()),
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+            && !std::thread::panicking()
+        {
+            panic!("the service's thread panicked");
+        }
+    }
 }
 
 /// An answer of the service.
@@ -98,8 +141,12 @@ impl Service {
 
     /// With settings such as `("server.workers", "1")`.
     pub(crate) async fn start_with(engine: Database, settings: &[(&str, &str)]) -> Self {
+        Self::start_on(FreshDatabase::new(engine).await, settings).await
+    }
+
+    /// On this database.
+    pub(crate) async fn start_on(database: FreshDatabase, settings: &[(&str, &str)]) -> Self {
         let simulator = Simulator::builder().check_responses(true).start().unwrap();
-        let database = FreshDatabase::new(engine).await;
         let directory = tempfile::tempdir().unwrap();
         // It stands still at the wall's time, so that Stripe's clock and ours agree.
         let clock = Clock::standing_at(Clock::machine().now());
@@ -113,58 +160,57 @@ impl Service {
             ("stripe.base_url", simulator.base_url()),
         ];
         flags.extend_from_slice(settings);
-        let flags = flags
+        let flags: Vec<_> = flags
             .into_iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let sources = Sources {
-            file: None,
-            environment: BTreeMap::new(),
-            flags: flags.collect(),
-        };
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
         let mut service = Self {
             base_url: String::new(),
             simulator,
             clock,
-            config: Config::load(&sources).unwrap(),
+            config: load(flags.clone()),
             database,
             client: Client::builder().no_proxy().build().unwrap(),
             operator: String::new(),
+            flags,
             _directory: directory,
-            stop: None,
-            thread: None,
+            replica: None,
         };
-        service.operator = service.token(&[("portal", "*"), ("scope", "all")]);
+        service.operator =
+            service.token(&[("portal", "*"), ("scope", "all"), ("lifetime", "366d")]);
         service.run().await;
         service
     }
 
     /// Starts (again) on the same database.
     pub(crate) async fn run(&mut self) {
-        let (config, clock) = (self.config.clone(), self.clock.clone());
-        let (stop, stopped) = oneshot::channel();
-        let (started, address) = oneshot::channel();
-        self.thread = Some(std::thread::spawn(move || {
-            actix_web::rt::System::new().block_on(async move {
-                let ids = Ids::random(clock.clone());
-                let server = Server::build(config, clock, ids).await.unwrap();
-                started.send(server.address()).unwrap();
-                let shutdown = async move {
-                    // Dropping the sender stops it as well.
-                    stopped.await.unwrap_or_default();
-                };
-                server.run_until(shutdown).await.unwrap();
-            });
-        }));
-        self.base_url = format!("http://{}", address.await.unwrap());
-        self.stop = Some(stop);
+        let replica = Replica::start(self.config.clone(), self.clock.clone()).await;
+        self.base_url.clone_from(&replica.base_url);
+        self.replica = Some(replica);
     }
 
     /// Stops gracefully and waits for it.
     pub(crate) fn stop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            thread.join().unwrap();
-        }
+        drop(self.replica.take());
+    }
+
+    /// One more server of the same service, with other settings where these say so.
+    pub(crate) async fn one_more(&self, settings: &[(&str, &str)]) -> Replica {
+        let mut flags = self.flags.clone();
+        flags.extend(
+            settings
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
+        Replica::start(load(flags), self.clock.clone()).await
+    }
+
+    /// Its settings as the command line takes them.
+    pub(crate) fn settings(&self) -> Vec<String> {
+        let flags = self.flags.iter();
+        flags
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect()
     }
 
     /// A development token; `scope`, `portal`, `org`, `subject` and `lifetime` may be set.
@@ -318,15 +364,18 @@ pub(crate) fn check<'a>(module: &'a Value, code: &str) -> &'a Value {
     checks.iter().find(|check| check["code"] == code).unwrap()
 }
 
+fn load(flags: Vec<(String, String)>) -> Config {
+    let sources = Sources {
+        file: None,
+        environment: BTreeMap::new(),
+        flags,
+    };
+    Config::load(&sources).unwrap()
+}
+
 impl Drop for Service {
     fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-            && !std::thread::panicking()
-        {
-            panic!("the service's thread panicked");
-        }
+        drop(self.replica.take());
         if !std::thread::panicking() {
             // Every request of the product against Stripe's contract, and every answer's shape.
             assert_eq!(self.simulator.violations(), Vec::<String>::new());

@@ -141,7 +141,10 @@ fn refusal(document: &str) -> (String, String) {
     let imported = imported(document);
     assert_eq!(imported.product, None, "{document}");
     let plan = &imported.report.plans[0];
-    assert_eq!((plan.model, plan.needs_payment_method), (None, None));
+    assert_eq!(
+        (plan.model.as_deref(), plan.needs_payment_method),
+        (None, None)
+    );
     let refused: Vec<_> = plan
         .fields
         .iter()
@@ -238,11 +241,11 @@ fn the_report_says_what_was_made_of_each_field() {
         panic!("three plans")
     };
     assert_eq!(
-        (visitor.model, visitor.needs_payment_method),
+        (visitor.model.as_deref(), visitor.needs_payment_method),
         (Some("free"), Some(false))
     );
     assert_eq!(
-        (sailor.model, sailor.needs_payment_method),
+        (sailor.model.as_deref(), sailor.needs_payment_method),
         (Some("flat"), Some(true))
     );
     assert_eq!(

@@ -34,8 +34,8 @@ pub(super) fn read(
     let pricing = content.as_ref().map(|content| &content.pricing);
     let report = PlanReport {
         name: shown(name),
-        id,
-        model: pricing.map(Pricing::model),
+        id: id.map(|id| id.to_string()),
+        model: pricing.map(|pricing| pricing.model().to_owned()),
         needs_payment_method: pricing.map(Pricing::needs_payment_method),
         fields,
     };

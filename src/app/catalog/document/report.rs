@@ -1,14 +1,15 @@
 //! What was made of a document, field by field.
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::card_guard::holds_card_number;
 use crate::domain::secret_guard::holds_secret;
-use crate::domain::slug::Slug;
 
 /// Characters of a name or value of the document that a report repeats.
 const SHOWN_CHARS: usize = 100;
 
 /// What was made of a document.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// The product's own fields, in the order they were read.
     pub fields: Vec<FieldReport>,
@@ -26,14 +27,14 @@ impl Report {
 }
 
 /// What was made of one plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanReport {
     /// Its name in the document.
     pub name: String,
     /// Its name here; `None` when it can have none.
-    pub id: Option<Slug>,
+    pub id: Option<String>,
     /// The pricing model it got; `None` when the plan was refused.
-    pub model: Option<&'static str>,
+    pub model: Option<String>,
     /// Whether a subscription needs a payment method from the start; `None` when the plan was
     /// refused.
     pub needs_payment_method: Option<bool>,
@@ -42,7 +43,7 @@ pub struct PlanReport {
 }
 
 /// What was made of one field.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldReport {
     /// Where it stands in the plan or product, such as `billing.price`.
     pub field: String,
@@ -55,7 +56,8 @@ pub struct FieldReport {
 }
 
 /// What was done with a field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FieldResult {
     /// It became part of the product.
     Taken,

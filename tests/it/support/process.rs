@@ -13,14 +13,14 @@ use serde_json::Value;
 const START: Duration = Duration::from_mins(1);
 
 /// A running `portal-billing serve`.
-pub(super) struct Process {
-    pub(super) base_url: String,
+pub(crate) struct Process {
+    pub(crate) base_url: String,
     child: Option<Child>,
     reader: Option<JoinHandle<String>>,
 }
 
 impl Process {
-    pub(super) fn start(environment: &BTreeMap<String, String>, settings: &[String]) -> Self {
+    pub(crate) fn start(environment: &BTreeMap<String, String>, settings: &[String]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_portal-billing"));
         command.arg("serve");
         for setting in settings {
@@ -57,7 +57,7 @@ impl Process {
     }
 
     /// Asks it to stop as an orchestrator does, waits for it, gives its log.
-    pub(super) fn stop(mut self) -> String {
+    pub(crate) fn stop(mut self) -> String {
         let mut child = self.child.take().unwrap();
         let id = child.id().to_string();
         let told = Command::new("kill").args(["-TERM", &id]).status().unwrap();
@@ -73,6 +73,15 @@ impl Process {
 fn wait(address: &Receiver<String>) -> String {
     // It says where it listens, unless it could not start.
     address.recv_timeout(START).unwrap()
+}
+
+impl Process {
+    /// Ends it as a crash of the machine does: without a word.
+    pub(crate) fn kill(mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 }
 
 impl Drop for Process {

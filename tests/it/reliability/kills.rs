@@ -1,0 +1,172 @@
+//! R2: real processes under load, ended by SIGKILL at any instant: nothing is lost, nothing is there
+//! twice, and all is over within 30 seconds of the last kill.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::future::{join, join_all};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::invariants::{self, Wanted};
+use super::score::Score;
+use super::world::{Portal, World};
+use super::{Dice, of_tier, seed};
+use crate::support::database::Database;
+use crate::support::process::Process;
+
+/// Callers that never rest.
+const CALLERS: usize = 6;
+/// The promise: all work is over so long after the service is back.
+const OVER_WITHIN: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// One caller's request, to be asked again at the end.
+struct Asked {
+    path: String,
+    key: String,
+    body: Value,
+}
+
+/// The replicas' addresses, for the callers.
+type Addresses = Mutex<[String; 2]>;
+
+struct Load<'a> {
+    world: &'a World,
+    portal: &'a Portal,
+    addresses: &'a Addresses,
+    over: AtomicBool,
+    number: AtomicUsize,
+    asked: Mutex<Vec<Asked>>,
+}
+
+impl Load<'_> {
+    async fn caller(&self) {
+        while !self.over.load(Ordering::SeqCst) {
+            let number = self.number.fetch_add(1, Ordering::SeqCst);
+            let customer = self
+                .world
+                .customer(self.portal, &format!("kill-{number}"))
+                .await;
+            let asked = Asked {
+                path: self
+                    .portal
+                    .path(&format!("/customers/{customer}/payment-methods")),
+                key: format!("kill-key-{number}"),
+                body: json!({"payment_method": self.world.card(self.portal).await}),
+            };
+            let address = self.addresses.lock().unwrap()[number % 2].clone();
+            self.ask(&address, &asked).await;
+            self.asked.lock().unwrap().push(asked);
+        }
+    }
+
+    async fn ask(&self, address: &str, asked: &Asked) -> Option<(u16, String)> {
+        let key = Some(asked.key.as_str());
+        let answer = self
+            .world
+            .try_call(address, Method::POST, &asked.path, key, &asked.body)
+            .await?;
+        Some((answer.status.as_u16(), answer.text))
+    }
+}
+
+fn start(world: &World) -> Process {
+    let settings = world.service.settings();
+    Process::start(&BTreeMap::new(), &settings)
+}
+
+async fn kill_again_and_again(world: &World, addresses: &Addresses, kills: usize) -> [Process; 2] {
+    let mut dice = Dice(seed());
+    let mut replicas = [start(world), start(world)];
+    for _kill in 0..kills {
+        for (place, replica) in replicas.iter().enumerate() {
+            addresses.lock().unwrap()[place].clone_from(&replica.base_url);
+        }
+        // Asleep, so that work is under way at an instant that nobody chose.
+        let pause = u64::try_from(dice.below(400)).unwrap();
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        let [first, second] = replicas;
+        let (victim, other, victim_is_first) = if dice.below(2) == 0 {
+            (first, second, true)
+        } else {
+            (second, first, false)
+        };
+        victim.kill();
+        let fresh = start_in_background(world).await;
+        replicas = if victim_is_first {
+            [fresh, other]
+        } else {
+            [other, fresh]
+        };
+    }
+    for (place, replica) in replicas.iter().enumerate() {
+        addresses.lock().unwrap()[place].clone_from(&replica.base_url);
+    }
+    replicas
+}
+
+/// While the callers go on.
+async fn start_in_background(world: &World) -> Process {
+    let settings = world.service.settings();
+    let starting = tokio::task::spawn_blocking(move || Process::start(&BTreeMap::new(), &settings));
+    starting.await.unwrap()
+}
+
+#[tokio::test]
+async fn replicas_that_are_killed_under_load_lose_nothing_and_double_nothing() {
+    let kills = of_tier(50, 500);
+    // The service of the test only prepares; its poller does not help the killed.
+    let world = World::start_with(Database::Pg, &[("operations.poll_ms", "60000")]).await;
+    let portal = world.open_portal("killed").await;
+    let addresses = Addresses::default();
+    *addresses.lock().unwrap() = [
+        world.service.base_url.clone(),
+        world.service.base_url.clone(),
+    ];
+    let load = Load {
+        world: &world,
+        portal: &portal,
+        addresses: &addresses,
+        over: AtomicBool::new(false),
+        number: AtomicUsize::new(0),
+        asked: Mutex::default(),
+    };
+    let callers = join_all((0..CALLERS).map(|_| load.caller()));
+    let killing = async {
+        let replicas = kill_again_and_again(&world, &addresses, kills).await;
+        load.over.store(true, Ordering::SeqCst);
+        replicas
+    };
+    let (_, replicas) = join(callers, killing).await;
+    let back = Instant::now();
+    let mut score = Score::new("R2", Database::Pg);
+    while !world.is_at_rest(&portal).await {
+        if back.elapsed() > OVER_WITHIN {
+            score.violation("I12: still running after 30 s".to_owned());
+            break;
+        }
+        // Asleep, because the work is done elsewhere.
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    let asked = std::mem::take(&mut *load.asked.lock().unwrap());
+    for asked in &asked {
+        let heard = load.ask(&replicas[0].base_url, asked).await;
+        if !matches!(heard, Some((201, _))) {
+            score.violation(format!("{}: {heard:?}", asked.key));
+        }
+    }
+    let wanted = Wanted {
+        customers: asked.len(),
+        subscriptions: 0,
+    };
+    for wrong in invariants::check(&world, &portal, wanted).await {
+        score.violation(wrong);
+    }
+    score.count(kills);
+    assert!(asked.len() > 4 * kills, "there was load: {}", asked.len());
+    score.close(kills);
+}
