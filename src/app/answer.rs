@@ -3,11 +3,11 @@
 
 use super::Context;
 use super::catalog::Imported;
-use crate::domain::catalog::Product;
 use super::hosted::{HostedPage, SetupIntentView};
 use super::payment_methods::MethodView;
 use super::reconcile::ReconciliationView;
 use super::subscriptions::SubscriptionView;
+use crate::domain::catalog::Product;
 use crate::domain::customer::Customer;
 use crate::domain::error::Error;
 use crate::domain::operation::Operation;

@@ -311,7 +311,7 @@ pub async fn forget_seen(conn: &mut Conn, id: &str) -> Result<(), StoreError> {
 }
 
 /// Up to `limit` of the portal's objects of that kind (our id, Stripe's id) behind our id `after`, in the
-/// order of our ids; with `unseen`, those alone that no list has shown.
+/// order of our ids: those that Stripe has shown to this reconciliation (`seen`), or those it has not.
 ///
 /// # Errors
 /// What the database answers.
@@ -319,31 +319,31 @@ pub async fn objects(
     conn: &mut Conn,
     it: &Reconciliation,
     kind: &str,
-    unseen: bool,
+    seen: bool,
     after: &str,
     limit: i64,
 ) -> Result<Vec<(String, String)>, StoreError> {
     Ok(db!(conn, c => {
-        let mut query = stripe_objects::table
+        let shown = exists(
+            reconciliation_seen::table
+                .filter(reconciliation_seen::reconciliation_id.eq(&it.id))
+                .filter(reconciliation_seen::stripe_id.eq(stripe_objects::stripe_id)),
+        );
+        let query = stripe_objects::table
             .filter(stripe_objects::portal_id.eq(it.portal.as_str()))
             .filter(stripe_objects::account_id.eq(&it.account))
             .filter(stripe_objects::livemode.eq(it.mode.livemode()))
             .filter(stripe_objects::kind.eq(kind))
             .filter(stripe_objects::local_id.gt(after))
             .select((stripe_objects::local_id, stripe_objects::stripe_id))
-            .into_boxed();
-        if unseen {
-            query = query.filter(not(exists(
-                reconciliation_seen::table
-                    .filter(reconciliation_seen::reconciliation_id.eq(&it.id))
-                    .filter(reconciliation_seen::stripe_id.eq(stripe_objects::stripe_id)),
-            )));
-        }
-        query
             .order(stripe_objects::local_id)
             .limit(limit)
-            .load(c)
-            .await?
+            .into_boxed();
+        if seen {
+            query.filter(shown).load(c).await?
+        } else {
+            query.filter(not(shown)).load(c).await?
+        }
     }))
 }
 

@@ -16,6 +16,7 @@ mod house;
 mod outages;
 mod portals;
 mod readme;
+mod reconciliation;
 mod reliability;
 mod security;
 mod store;

@@ -78,9 +78,7 @@ impl App {
     ) -> Result<Next, StoreError> {
         use Kind::*;
         let next = match operation.kind {
-            PublishPlan | ArchivePlan => {
-                Box::pin(self.start_publishing(conn, operation)).await
-            }
+            PublishPlan | ArchivePlan => Box::pin(self.start_publishing(conn, operation)).await,
             UpdateCustomer => Box::pin(self.start_customer_change(conn, operation)).await,
             DeleteCustomer => Box::pin(self.start_customer_removal(conn, operation)).await,
             CreateSetupIntent | CreateCheckoutSession | CreatePortalSession => {

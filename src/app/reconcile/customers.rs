@@ -4,7 +4,7 @@ use super::step::{Round, Whose, is_unsettled};
 use crate::app::App;
 use crate::app::stripe_metadata::{CUSTOMER, EXTERNAL_ID, OPERATION};
 use crate::domain::customer::{self, Address, Customer, NAME_MAX_CHARS};
-use crate::domain::payment_method::{PaymentMethod, State};
+use crate::domain::payment_method::State;
 use crate::domain::reconciliation::{
     CustomerSnapshot, DefaultMethod, Drift, DriftKind, Kind, customer_after,
 };
@@ -70,7 +70,10 @@ impl App {
     ) -> Result<(), StoreError> {
         round.it.compared.count(Kind::Customer);
         match said.filter(|said| !said.deleted) {
-            Some(said) => self.customer_compared(conn, round, local, said).await,
+            Some(said) => {
+                reconciliations::see(conn, &round.it.id, &said.id).await?;
+                self.customer_compared(conn, round, local, said).await
+            }
             None => self.customer_gone(conn, round, local).await,
         }
     }
@@ -137,23 +140,14 @@ impl App {
         let Some(link) = before.stripe.clone() else {
             return Ok(());
         };
-        if round.it.repair {
-            for method in store::payment_methods::of_customer(conn, local).await? {
-                let there = method
-                    .stripe
-                    .id_in(&round.it.account, round.it.mode)
-                    .is_some();
-                if method.state == State::Detached || !there {
-                    continue;
-                }
-                let lost = PaymentMethod {
-                    state: State::Detached,
-                    ..method
-                };
-                let change = "payment_method.deleted";
-                self.change_method(conn, &round.context, &before, lost, change)
-                    .await?;
+        for method in store::payment_methods::of_customer(conn, local).await? {
+            let (account, mode) = (round.it.account.as_str(), round.it.mode);
+            let there = method.stripe.id_in(account, mode).is_some();
+            if there && method.state != State::Detached {
+                self.method_lost(conn, round, &before, method).await?;
             }
+        }
+        if round.it.repair {
             let portal = before.portal.clone();
             stripe_objects::forget(conn, &portal, stripe_objects::CUSTOMER, local).await?;
             let unlinked = Customer {

@@ -166,6 +166,35 @@ impl App {
         round.found(conn, &drift).await
     }
 
+    /// A payment method that went with its customer.
+    pub(super) async fn method_lost(
+        &self,
+        conn: &mut Conn,
+        round: &mut Round,
+        owner: &Customer,
+        method: PaymentMethod,
+    ) -> Result<(), StoreError> {
+        round.it.compared.count(Kind::PaymentMethod);
+        let drift = Drift {
+            repaired: round.it.repair,
+            ..drift(
+                Some(&method.id),
+                &method.stripe.id,
+                DriftKind::MissingAtStripe,
+            )
+        };
+        if round.it.repair {
+            let lost = PaymentMethod {
+                state: State::Detached,
+                ..method
+            };
+            let change = "payment_method.deleted";
+            self.change_method(conn, &round.context, owner, lost, change)
+                .await?;
+        }
+        round.found(conn, &drift).await
+    }
+
     /// A payment method that Stripe has taken from its customer.
     async fn method_gone(
         &self,

@@ -352,7 +352,7 @@ impl App {
     ) -> Result<Ask, StoreError> {
         let mut after = it.place.clone();
         loop {
-            let batch = reconciliations::objects(conn, it, kind, true, &after, LOOKED_AT).await?;
+            let batch = reconciliations::objects(conn, it, kind, false, &after, LOOKED_AT).await?;
             let Some((last, _)) = batch.last() else {
                 return Ok(Ask::Nothing);
             };
@@ -598,14 +598,14 @@ fn visited(place: &str) -> (i64, Option<&str>) {
     }
 }
 
-/// The next customer whose payment methods are compared.
+/// The next customer whose payment methods are compared, of those that Stripe has.
 async fn next_customer(conn: &mut Conn, it: &Reconciliation) -> Result<Ask, StoreError> {
     let (count, last) = visited(&it.place);
     if it.sweep_slot.is_some() && count >= METHODS_PER_SWEEP {
         return Ok(Ask::Nothing);
     }
     let after = last.unwrap_or(&it.methods_place);
-    let next = reconciliations::objects(conn, it, CUSTOMER, false, after, 1).await?;
+    let next = reconciliations::objects(conn, it, CUSTOMER, true, after, 1).await?;
     Ok(match next.into_iter().next() {
         Some((local, stripe_id)) => Ask::Methods(local, stripe_id),
         None => Ask::Nothing,
