@@ -17,6 +17,7 @@ pub mod portal;
 pub mod precondition;
 pub mod pricing;
 pub mod readiness;
+pub mod reconciliation;
 pub mod secret_guard;
 pub mod signing_key;
 pub mod slug;

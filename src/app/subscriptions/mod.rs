@@ -34,6 +34,7 @@ use crate::store::{self, Conn, StoreError};
 
 pub use crate::store::subscriptions::Filter;
 pub(super) use order::order_search;
+pub(super) use snapshot::{snapshot, spoken_at};
 
 pub use cancel::{CancelInput, CancelTime, OpenInvoice};
 pub use create::{Method, SubscriptionInput};
@@ -286,7 +287,7 @@ impl App {
     }
 
     /// Writes the audit entry and the event of a subscription's version.
-    async fn tell_of_subscription(
+    pub(super) async fn tell_of_subscription(
         &self,
         conn: &mut Conn,
         context: &Context,
