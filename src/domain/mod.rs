@@ -11,6 +11,7 @@ pub mod delivery;
 pub mod error;
 pub mod inbox;
 pub mod money;
+pub mod invoice;
 pub mod operation;
 pub mod payment_method;
 pub mod portal;
