@@ -15,6 +15,7 @@ use crate::domain::catalog::Product;
 use crate::domain::customer::Customer;
 use crate::domain::error::Error;
 use crate::domain::inbox::InboxEvent;
+use crate::domain::invoice::Invoice;
 use crate::domain::operation::Operation;
 use crate::domain::slug::Slug;
 
@@ -85,6 +86,8 @@ pub enum Outcome {
         /// Whether it was made now.
         created: bool,
     },
+    /// An invoice (200).
+    Invoice(Box<Invoice>),
     /// An event of Stripe's that is tried again (202).
     StripeEvent(Box<InboxEvent>),
     /// A reconciliation: under way (202) or over (200).

@@ -34,6 +34,7 @@ pub mod feed;
 pub mod hosted;
 pub mod idempotency;
 pub mod ingest;
+pub mod invoices;
 pub mod key_rotation;
 pub mod modules;
 pub mod operations;

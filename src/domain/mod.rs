@@ -10,6 +10,7 @@ pub mod customer;
 pub mod delivery;
 pub mod error;
 pub mod inbox;
+pub mod invoice;
 pub mod money;
 pub mod operation;
 pub mod payment_method;

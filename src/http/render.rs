@@ -10,6 +10,7 @@ use super::problem;
 use super::v1::customers::CustomerBody;
 use super::v1::hosted::{HostedPageBody, SetupIntentBody};
 use super::v1::imports::ImportBody;
+use super::v1::invoices::InvoiceBody;
 use super::v1::operations::OperationBody;
 use super::v1::payment_methods::tagged;
 use super::v1::products::ProductBody;
@@ -82,6 +83,11 @@ impl Render for Views {
                 let location = format!("/v1/portals/{portal}/subscriptions/{id}");
                 let (tag, body) = subscriptions::tagged((**view).clone());
                 made(*created, &body, location).with("etag", format!("\"{tag}\""))
+            }
+            Outcome::Invoice(invoice) => {
+                let tag = invoice.tag();
+                json(200, &InvoiceBody::from((**invoice).clone()))
+                    .with("etag", format!("\"{tag}\""))
             }
             Outcome::StripeEvent(event) => json(202, &StripeEventBody::from((**event).clone())),
             Outcome::Reconciliation(view) => {

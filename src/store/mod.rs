@@ -23,6 +23,7 @@ mod error;
 pub mod events;
 pub mod feed;
 pub mod idempotency;
+pub mod invoices;
 pub mod migrate;
 pub mod operations;
 pub mod payment_methods;

@@ -447,7 +447,7 @@ diesel::table! {
         attempt_count -> BigInt,
         hosted_url -> Nullable<Text>,
         pdf_url -> Nullable<Text>,
-        action_required -> Bool,
+        action_attempt -> Nullable<BigInt>,
         stripe_account -> Text,
         stripe_livemode -> Bool,
         stripe_id -> Text,

@@ -2,8 +2,9 @@
 //! and metadata are ours.
 
 use super::event::{Incoming, Place};
+use super::names::ours_in;
 use super::subscription::News;
-use super::work::{Verdict, Work, ours_in};
+use super::work::{Named, Verdict, Work};
 use crate::app::stripe_metadata as ours;
 use crate::domain::customer::{self, Address, Customer, NAME_MAX_CHARS};
 use crate::domain::inbox::{Age, Status as Settled, verdict};
@@ -70,7 +71,7 @@ impl Work<'_> {
         };
         self.put_customer(event, after);
         match missing.filter(|_| news.patient) {
-            Some(method) => Verdict::Missing(method),
+            Some(method) => Verdict::Missing(Named::Method(method)),
             None => Verdict::Applied,
         }
     }

@@ -90,7 +90,7 @@ impl App {
             CancelSubscription | ChangeSubscription => {
                 Box::pin(self.start_ending(conn, operation)).await
             }
-            kind => Err(no_procedure(kind.as_str())),
+            PayInvoice | VoidInvoice => Box::pin(self.start_settling(conn, operation)).await,
         };
         decided(next)
     }
@@ -119,7 +119,9 @@ impl App {
             CancelSubscription | ChangeSubscription => {
                 Box::pin(self.advance_ending(conn, operation, reply)).await
             }
-            kind => Err(no_procedure(kind.as_str())),
+            PayInvoice | VoidInvoice => {
+                Box::pin(self.advance_settling(conn, operation, reply)).await
+            }
         };
         decided(next)
     }
@@ -143,6 +145,9 @@ impl App {
             CreateSubscription => Box::pin(self.refused_order(conn, operation, error)).await,
             CancelSubscription | ChangeSubscription => {
                 Box::pin(self.refused_ending(conn, operation, error)).await
+            }
+            PayInvoice | VoidInvoice => {
+                Box::pin(self.refused_settling(conn, operation, error)).await
             }
             _ => Ok(Next::Failed(refusal(error))),
         };
@@ -182,8 +187,4 @@ fn decided(next: Result<Next, StoreError>) -> Result<Next, StoreError> {
         }
         other => other,
     }
-}
-
-fn no_procedure(kind: &str) -> StoreError {
-    StoreError::Other(format!("no procedure for {kind}"))
 }

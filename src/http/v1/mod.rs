@@ -9,6 +9,7 @@ pub mod events;
 pub mod hooks;
 pub mod hosted;
 pub mod imports;
+pub mod invoices;
 pub mod operations;
 pub mod payment_methods;
 pub mod portals;

@@ -30,6 +30,16 @@ impl From<Money> for MoneyBody {
     }
 }
 
+impl MoneyBody {
+    /// An amount in a currency as Stripe names it, which has its own list of them.
+    pub(super) fn of(amount: i64, currency: &str) -> Self {
+        Self {
+            amount,
+            currency: currency.to_owned(),
+        }
+    }
+}
+
 /// How often a price is paid.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
