@@ -72,7 +72,7 @@ async fn prepare(world: &World, portal: &Portal, work: Work, number: u32) -> Ask
     }
     let customer = world.customer(portal, &format!("c-{number}")).await;
     let saving = world
-        .saving(portal, &customer, &format!("saved-{number}"))
+        .saving(portal, &customer, &format!("saved-key-{number}"))
         .await;
     if work == Work::Save {
         return saving;
