@@ -7,6 +7,7 @@
 
 mod aged;
 mod cuts;
+mod durable;
 mod invariants;
 mod kills;
 mod matrix;
