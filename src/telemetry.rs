@@ -75,4 +75,16 @@ fn describe() {
     );
     metrics::describe_counter!("http_panics_total", "Handlers that panicked: bugs.");
     metrics::describe_counter!("stripe_deliveries_total", "Stripe's deliveries by outcome.");
+    metrics::describe_counter!(
+        "stripe_events_total",
+        "Stripe's events by what became of them; one that waited is counted again."
+    );
+    metrics::describe_counter!(
+        "stripe_refetches_total",
+        "Objects read from Stripe because the order of events about them could not be known."
+    );
+    metrics::describe_gauge!(
+        "stripe_events_dead",
+        "Stripe's events that could not be applied: somebody has to look."
+    );
 }

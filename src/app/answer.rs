@@ -13,6 +13,7 @@ use super::subscriptions::SubscriptionView;
 use crate::domain::catalog::Product;
 use crate::domain::customer::Customer;
 use crate::domain::error::Error;
+use crate::domain::inbox::InboxEvent;
 use crate::domain::operation::Operation;
 use crate::domain::slug::Slug;
 
@@ -83,6 +84,8 @@ pub enum Outcome {
         /// Whether it was made now.
         created: bool,
     },
+    /// An event of Stripe's that is tried again (202).
+    StripeEvent(Box<InboxEvent>),
     /// Done, and there is nothing to show (204).
     Nothing,
     /// A webhook endpoint of the portal's (200).

@@ -3,7 +3,7 @@
 use secrecy::ExposeSecret;
 
 use super::portals::{concurrent, existing};
-use super::vault::Place;
+use super::vault::{Place, Vault};
 use super::verification::Verdict;
 use super::{App, Context};
 use crate::clock::Timestamp;
@@ -160,6 +160,7 @@ impl App {
                 Ok((moved.then(|| before.clone()).flatten(), before.is_none()))
             })
             .await?;
+        self.hooks.forget();
         if let Some(old) = moved_from {
             // The endpoint of the former account is of no use; what cannot be removed is harmless.
             let _left = self.remove_endpoint_with(portal, &old).await;
@@ -286,6 +287,7 @@ impl App {
                 self.record(conn, context, portal, &entry).await
             })
             .await?;
+        self.hooks.forget();
         Ok(())
     }
 
@@ -324,23 +326,28 @@ impl App {
             .map_err(|_| Error::internal("stored secret key cannot be read"))?)
     }
 
-    /// The signing secrets accepted now, opened.
+    /// The signing secrets accepted now, opened, each with its end. The data key is unwrapped once.
     pub(super) async fn open_webhook_secrets(
         &self,
         conn: &mut Conn,
         portal: &Slug,
-    ) -> Result<Vec<WebhookSecret>, StoreError> {
+    ) -> Result<Vec<(WebhookSecret, Option<Timestamp>)>, StoreError> {
         let now = self.clock.now();
+        let mut vault: Option<(i64, Vault)> = None;
         let mut secrets = Vec::new();
         for (view, sealed) in store::credentials::webhook_secrets(conn, portal, now).await? {
-            let vault = self
-                .vault(conn, portal, Some(sealed.data_key_version))
-                .await?;
+            let version = sealed.data_key_version;
+            let vault = match &mut vault {
+                Some((known, vault)) if *known == version => vault,
+                other => {
+                    let opened = self.vault(conn, portal, Some(version)).await?;
+                    &mut other.insert((version, opened)).1
+                }
+            };
             let text = vault.open(portal, &webhook_place(&view), &sealed)?;
-            secrets.push(
-                WebhookSecret::parse(text.expose_secret())
-                    .map_err(|_| Error::internal("stored signing secret cannot be read"))?,
-            );
+            let secret = WebhookSecret::parse(text.expose_secret())
+                .map_err(|_| Error::internal("stored signing secret cannot be read"))?;
+            secrets.push((secret, view.expires_at));
         }
         Ok(secrets)
     }

@@ -14,11 +14,14 @@ use crate::secret::MasterKeys;
 use crate::store::audit::Stamp;
 use crate::store::{Conn, Store, StoreError};
 use crate::stripe::StripeClient;
+use access::AccessSettings;
 use answer::Render;
 use budget::Budget;
 use deliveries::DeliverySettings;
+use ingest::{Hooks, Intake};
 use operations::{OperationSettings, Waiters};
 
+pub mod access;
 pub mod answer;
 pub mod audit_log;
 pub mod budget;
@@ -30,6 +33,7 @@ pub mod endpoints;
 pub mod feed;
 pub mod hosted;
 pub mod idempotency;
+pub mod ingest;
 pub mod key_rotation;
 pub mod modules;
 pub mod operations;
@@ -43,7 +47,6 @@ pub mod subscriptions;
 mod vault;
 mod verification;
 pub mod webhook_endpoint;
-pub mod webhooks;
 
 /// The product, headless even of HTTP. A clone shares everything.
 #[derive(Clone)]
@@ -58,10 +61,13 @@ pub struct App {
     render: Arc<dyn Render>,
     spawn: Spawn,
     operation_settings: OperationSettings,
+    access_settings: AccessSettings,
     budget: Arc<Budget>,
     waiters: Arc<Waiters>,
     courier: Courier,
     delivery_settings: DeliverySettings,
+    hooks: Arc<Hooks>,
+    intake: Arc<Intake>,
     /// By this name this process holds leases.
     worker: Arc<str>,
 }
@@ -89,6 +95,8 @@ pub struct Parts {
     pub spawn: Spawn,
     /// How operations are run.
     pub operations: OperationSettings,
+    /// What is told about access.
+    pub access: AccessSettings,
     /// How often Stripe may be called.
     pub budget: budget::Limits,
     /// What posts events to receivers.
@@ -143,9 +151,12 @@ impl App {
             render: parts.render,
             spawn: parts.spawn,
             operation_settings: parts.operations,
+            access_settings: parts.access,
             waiters: Arc::default(),
             courier: parts.courier,
             delivery_settings: parts.deliveries,
+            hooks: Arc::default(),
+            intake: Arc::new(Intake::new()),
         }
     }
 

@@ -193,6 +193,7 @@ impl App {
                 self.record(conn, context, id, &entry).await
             })
             .await?;
+        self.hooks.forget();
         Ok(())
     }
 

@@ -362,6 +362,7 @@ impl App {
                 .await
             })
             .await?;
+        self.hooks.forget();
         Ok(endpoint)
     }
 

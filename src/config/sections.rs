@@ -135,6 +135,8 @@ settings! {
         stripe: Stripe = Stripe::default();
         /// Durable operations: what has to reach Stripe.
         operations: Operations = Operations::default();
+        /// What is told about access: how long it may be kept, and what signs it.
+        access: Access = Access::default();
         /// Events sent to portals' own webhook endpoints.
         deliveries: Deliveries = Deliveries::default();
         /// What is logged, and how.
@@ -253,6 +255,18 @@ settings! {
         max_attempts: u32 = 100, in 1..=100_000;
         /// Milliseconds between two looks for operations that nobody works on.
         poll_ms: u32 = 1_000, in 10..=60_000;
+    }
+
+    /// What is told about access: how long it may be kept, and what signs it.
+    pub struct Access {
+        /// Seconds for which a gateway may keep an answer about access; never beyond the moment at
+        /// which the answer changes by itself. 0: not at all.
+        max_age_seconds: u32 = 30, in 0..=3_600;
+        /// Seconds for which a signed answer is valid; never beyond the moment at which the answer
+        /// changes by itself.
+        token_seconds: u32 = 240, in 1..=300;
+        /// Days for which one key signs before the next one takes over.
+        signing_key_days: u32 = 30, in 1..=3_650;
     }
 
     /// Events sent to portals' own webhook endpoints.

@@ -113,6 +113,8 @@ codes! {
     TrialUsed = "trial_used",
     /// Only an operation in `attention` can be retried.
     OperationNotRetryable = "operation_not_retryable",
+    /// Only an event that is dead can be tried again.
+    EventNotRetryable = "event_not_retryable",
     /// The thing is being worked on by an operation that is not over.
     OperationPending = "operation_pending",
     /// The portal has as many webhook endpoints as it may have.

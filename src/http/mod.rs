@@ -55,9 +55,9 @@ pub struct State {
 /// Mounts every route, and with that describes it.
 pub fn routes(config: &mut ServiceConfig<'_>) {
     use v1::{
-        audit_log, credentials, customers, events, hooks, hosted, imports, operations,
-        payment_methods, portals, products, stripe_module, subscriptions, webhook_deliveries,
-        webhook_endpoints,
+        access, audit_log, credentials, customers, events, hooks, hosted, imports, operations,
+        payment_methods, portals, products, stripe_events, stripe_module, subscriptions,
+        webhook_deliveries, webhook_endpoints,
     };
     config
         .service(portals::list)
@@ -98,6 +98,12 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(subscriptions::reject)
         .service(subscriptions::cancel)
         .service(subscriptions::undo_cancel)
+        .service(stripe_events::list)
+        .service(stripe_events::retry)
+        .service(access::get)
+        .service(access::token)
+        .service(access::of_subscription)
+        .service(access::key_set)
         .service(operations::list)
         .service(operations::get)
         .service(operations::retry)

@@ -116,6 +116,7 @@ fn base() -> OpenApi {
         .tags(Some([
             tag("Portals", "Developer portals: the tenants."),
             tag("Stripe module", "A portal's Stripe integration, its credentials and its readiness."),
+            tag("Access", "Whether a subscription may use the API now."),
             tag("Customers", "Consumer organizations as a portal bills them."),
             tag("Payment methods", "What customers pay with, and where consumers enter it."),
             tag("Catalog", "Products and their plans: what a portal publishes."),

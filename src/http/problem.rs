@@ -68,6 +68,7 @@ pub fn describe(code: Code) -> Description {
         }
         Code::TrialUsed => (409, "The trial was used before", false),
         Code::OperationNotRetryable => (409, "The operation cannot be retried", false),
+        Code::EventNotRetryable => (409, "The event cannot be retried", false),
         Code::OperationPending => (409, "An operation is still running", true),
         Code::WebhookEndpointLimit => (409, "The portal has enough webhook endpoints", false),
         Code::IdempotencyInProgress => (409, "The same request is still running", true),

@@ -13,6 +13,7 @@ use super::v1::imports::ImportBody;
 use super::v1::operations::OperationBody;
 use super::v1::payment_methods::tagged;
 use super::v1::products::ProductBody;
+use super::v1::stripe_events::StripeEventBody;
 use super::v1::subscriptions;
 use super::v1::webhook_deliveries::ReplayBody;
 use super::v1::webhook_endpoints::{EndpointBody, EndpointSecretBody, tag_of};
@@ -80,6 +81,7 @@ impl Render for Views {
                 let (tag, body) = subscriptions::tagged((**view).clone());
                 made(*created, &body, location).with("etag", format!("\"{tag}\""))
             }
+            Outcome::StripeEvent(event) => json(202, &StripeEventBody::from((**event).clone())),
             Outcome::Accepted(operation) => {
                 let location = format!(
                     "/v1/portals/{}/operations/{}",

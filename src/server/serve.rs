@@ -11,8 +11,8 @@ use actix_web::{App as ActixApp, HttpServer, web};
 use utoipa_actix_web::AppExt;
 
 use super::settings::{
-    authenticator, courier_settings, delivery_settings, master_keys, operation_settings,
-    store_settings, stripe_limits, stripe_settings,
+    access_settings, authenticator, courier_settings, delivery_settings, master_keys,
+    operation_settings, store_settings, stripe_limits, stripe_settings,
 };
 use crate::app::{App, Parts};
 use crate::clock::Clock;
@@ -110,6 +110,7 @@ fn app_with(
             actix_web::rt::spawn(task);
         }),
         operations: operation_settings(config),
+        access: access_settings(config),
         budget: stripe_limits(config),
         courier: Courier::new(courier_settings(config))?,
         deliveries: delivery_settings(config),
@@ -175,6 +176,10 @@ impl Server {
             async move {
                 tokio::join!(
                     worker::retention(app.clone()),
+                    worker::signing_keys(app.clone()),
+                    worker::intake(app.clone()),
+                    worker::inbox(app.clone(), poll),
+                    worker::dead_letters(app.clone()),
                     worker::operations(app, poll),
                     worker::deliveries(deliverer, look),
                     worker::metrics_upkeep(metrics)

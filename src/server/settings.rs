@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::app::access::AccessSettings;
 use crate::app::budget::Limits;
 use crate::app::deliveries::DeliverySettings;
 use crate::app::operations::OperationSettings;
@@ -111,6 +112,15 @@ pub(super) fn operation_settings(config: &Config) -> OperationSettings {
         first_backoff: Duration::from_millis(operations.first_backoff_ms.into()),
         longest_backoff: Duration::from_millis(operations.longest_backoff_ms.into()),
         max_attempts: operations.max_attempts,
+    }
+}
+
+/// What is told about access, as configured.
+pub(super) const fn access_settings(config: &Config) -> AccessSettings {
+    AccessSettings {
+        max_age_seconds: config.access.max_age_seconds,
+        token_seconds: config.access.token_seconds,
+        signing_key_days: config.access.signing_key_days,
     }
 }
 

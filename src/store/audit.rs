@@ -92,23 +92,70 @@ pub async fn append(
     stamp: &Stamp<'_>,
     draft: &Draft,
 ) -> Result<(), StoreError> {
-    let (seq, previous_hash): (i64, String) = db!(conn, c => diesel::insert_into(audit_heads::table)
+    append_all(conn, portal, &[(stamp.clone(), draft)]).await
+}
+
+/// Appends entries in their order, as [`append`] does one. Nothing for nothing.
+///
+/// # Errors
+/// What the database answers.
+pub async fn append_all(
+    conn: &mut Conn,
+    portal: &str,
+    all: &[(Stamp<'_>, &Draft)],
+) -> Result<(), StoreError> {
+    let count = i64::try_from(all.len()).unwrap_or(i64::MAX);
+    if count == 0 {
+        return Ok(());
+    }
+    let (last, mut hash): (i64, String) = db!(conn, c => diesel::insert_into(audit_heads::table)
         .values((
             audit_heads::portal_id.eq(portal),
-            audit_heads::seq.eq(1_i64),
+            audit_heads::seq.eq(count),
             audit_heads::hash.eq(GENESIS),
         ))
         .on_conflict(audit_heads::portal_id)
         .do_update()
-        .set(audit_heads::seq.eq(audit_heads::seq + 1))
+        .set(audit_heads::seq.eq(audit_heads::seq + count))
         .returning((audit_heads::seq, audit_heads::hash))
         .get_result(c)
         .await)?;
+    let mut rows = Vec::with_capacity(all.len());
+    for ((stamp, draft), seq) in all.iter().zip(last - count + 1..) {
+        let row = EntryRow::new(entry(portal, seq, stamp, draft, hash));
+        hash = row.hash.clone();
+        rows.push(row);
+    }
+    match conn {
+        Conn::Pg(pg) => {
+            let c: &mut diesel_async::AsyncPgConnection = pg;
+            diesel::insert_into(audit_entries::table)
+                .values(rows)
+                .execute(c)
+                .await?;
+        }
+        Conn::Lite(lite) => lite.spawn_blocking(move |c| insert_each(c, &rows)).await?,
+    }
+    db!(conn, c => diesel::update(audit_heads::table.find(portal))
+        .set(audit_heads::hash.eq(&hash))
+        .execute(c)
+        .await)?;
+    Ok(())
+}
+
+fn insert_each(c: &mut diesel::SqliteConnection, rows: &[EntryRow]) -> QueryResult<()> {
+    for row in rows {
+        diesel::RunQueryDsl::execute(diesel::insert_into(audit_entries::table).values(row), c)?;
+    }
+    Ok(())
+}
+
+fn entry(portal: &str, seq: i64, stamp: &Stamp<'_>, draft: &Draft, previous_hash: String) -> Entry {
     let details = draft
         .details
         .iter()
         .map(|(key, value)| (*key, value.as_str()));
-    let row = EntryRow::new(Entry {
+    Entry {
         portal: portal.to_owned(),
         seq,
         id: stamp.ids.new_id(Kind::AuditEntry).into(),
@@ -119,13 +166,7 @@ pub async fn append(
         request_id: stamp.request_id.to_owned(),
         details: details.collect::<serde_json::Value>().to_string(),
         previous_hash,
-    });
-    db!(conn, c => diesel::insert_into(audit_entries::table).values(&row).execute(c).await)?;
-    db!(conn, c => diesel::update(audit_heads::table.find(portal))
-        .set(audit_heads::hash.eq(&row.hash))
-        .execute(c)
-        .await)?;
-    Ok(())
+    }
 }
 
 /// Up to `limit` entries with their hashes, newest first, below `before`.

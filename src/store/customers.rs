@@ -368,3 +368,45 @@ pub async fn delete(conn: &mut Conn, id: &str, expected_version: i64) -> Result<
         .await)?;
     Ok(deleted == 1)
 }
+
+/// The customers of these ids, in the order of their ids. Nobody else changes them until the transaction
+/// ends; on SQLite a transaction that writes is alone anyway.
+///
+/// # Errors
+/// What the database answers.
+pub async fn lock_many(conn: &mut Conn, ids: &[&str]) -> Result<Vec<Customer>, StoreError> {
+    let rows: Vec<CustomerRow> = match conn {
+        Conn::Pg(pg) => {
+            let c: &mut diesel_async::AsyncPgConnection = pg;
+            customers::table
+                .filter(customers::id.eq_any(ids))
+                .order(customers::id)
+                .select(CustomerRow::as_select())
+                .for_update()
+                .load(c)
+                .await?
+        }
+        Conn::Lite(c) => {
+            customers::table
+                .filter(customers::id.eq_any(ids))
+                .order(customers::id)
+                .select(CustomerRow::as_select())
+                .load(c)
+                .await?
+        }
+    };
+    rows.into_iter().map(Customer::try_from).collect()
+}
+
+/// The customers of these ids.
+///
+/// # Errors
+/// What the database answers.
+pub async fn find_many(conn: &mut Conn, ids: &[&str]) -> Result<Vec<Customer>, StoreError> {
+    let rows: Vec<CustomerRow> = db!(conn, c => customers::table
+        .filter(customers::id.eq_any(ids))
+        .select(CustomerRow::as_select())
+        .load(c)
+        .await)?;
+    rows.into_iter().map(Customer::try_from).collect()
+}

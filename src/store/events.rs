@@ -37,32 +37,81 @@ pub async fn append(
     event: &NewEvent<'_>,
     now: Timestamp,
 ) -> Result<i64, StoreError> {
-    let position: i64 = db!(conn, c => diesel::insert_into(event_heads::table)
+    append_all(conn, portal, std::slice::from_ref(event), now).await
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = events, treat_none_as_default_value = false)]
+struct EventRow {
+    portal_id: String,
+    position: i64,
+    id: String,
+    event_type: String,
+    subject: String,
+    seq: i64,
+    organization: Option<String>,
+    data: String,
+    created_at: i64,
+}
+
+/// Appends facts in their order, as [`append`] does one; gives the last position. Nothing for nothing.
+///
+/// # Errors
+/// As [`append`].
+pub async fn append_all(
+    conn: &mut Conn,
+    portal: &Slug,
+    all: &[NewEvent<'_>],
+    now: Timestamp,
+) -> Result<i64, StoreError> {
+    let count = i64::try_from(all.len()).unwrap_or(i64::MAX);
+    if count == 0 {
+        return Ok(0);
+    }
+    let last: i64 = db!(conn, c => diesel::insert_into(event_heads::table)
         .values((
             event_heads::portal_id.eq(portal.as_str()),
-            event_heads::position.eq(1_i64),
+            event_heads::position.eq(count),
         ))
         .on_conflict(event_heads::portal_id)
         .do_update()
-        .set(event_heads::position.eq(event_heads::position + 1))
+        .set(event_heads::position.eq(event_heads::position + count))
         .returning(event_heads::position)
         .get_result(c)
         .await)?;
-    db!(conn, c => diesel::insert_into(events::table)
-        .values((
-            events::portal_id.eq(portal.as_str()),
-            events::position.eq(position),
-            events::id.eq(event.id),
-            events::event_type.eq(event.event_type),
-            events::subject.eq(event.subject),
-            events::seq.eq(event.seq),
-            events::organization.eq(event.organization),
-            events::data.eq(event.data),
-            events::created_at.eq(now.as_millis()),
-        ))
-        .execute(c)
-        .await)?;
-    Ok(position)
+    let rows: Vec<EventRow> = all
+        .iter()
+        .zip(last - count + 1..)
+        .map(|(event, position)| EventRow {
+            portal_id: portal.to_string(),
+            position,
+            id: event.id.to_owned(),
+            event_type: event.event_type.to_owned(),
+            subject: event.subject.to_owned(),
+            seq: event.seq,
+            organization: event.organization.map(str::to_owned),
+            data: event.data.to_owned(),
+            created_at: now.as_millis(),
+        })
+        .collect();
+    match conn {
+        Conn::Pg(pg) => {
+            let c: &mut diesel_async::AsyncPgConnection = pg;
+            diesel::insert_into(events::table)
+                .values(rows)
+                .execute(c)
+                .await?;
+        }
+        Conn::Lite(lite) => lite.spawn_blocking(move |c| insert_each(c, &rows)).await?,
+    }
+    Ok(last)
+}
+
+fn insert_each(c: &mut diesel::SqliteConnection, rows: &[EventRow]) -> QueryResult<()> {
+    for row in rows {
+        diesel::RunQueryDsl::execute(diesel::insert_into(events::table).values(row), c)?;
+    }
+    Ok(())
 }
 
 /// The last version of a subject that was published; a thing that is made anew under the name of one

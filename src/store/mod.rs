@@ -11,6 +11,7 @@ use diesel_async::AsyncPgConnection;
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use tokio::sync::{Mutex, MutexGuard};
 
+pub mod access;
 pub mod audit;
 pub mod catalog;
 mod conn;
@@ -30,6 +31,7 @@ pub mod portal_keys;
 pub mod portals;
 mod pricing;
 mod schema;
+pub mod signing_keys;
 pub mod stripe_events;
 pub mod stripe_modules;
 pub mod stripe_objects;

@@ -347,3 +347,16 @@ pub async fn list(
     });
     rows.into_iter().map(Operation::try_from).collect()
 }
+
+/// Which of these operations of a portal have not come to an end: they run, or somebody has to look.
+///
+/// # Errors
+/// What the database answers.
+pub async fn unsettled(conn: &mut Conn, ids: &[&str]) -> Result<Vec<String>, StoreError> {
+    Ok(db!(conn, c => operations::table
+        .filter(operations::id.eq_any(ids))
+        .filter(operations::status.eq_any([Status::Running.as_str(), Status::Attention.as_str()]))
+        .select(operations::id)
+        .load(c)
+        .await)?)
+}

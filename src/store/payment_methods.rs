@@ -190,3 +190,32 @@ pub async fn update(
         .await)?;
     Ok(changed == 1)
 }
+
+/// The payment methods of these ids, in the order of their ids. Nobody else changes them until the transaction
+/// ends; on SQLite a transaction that writes is alone anyway.
+///
+/// # Errors
+/// What the database answers.
+pub async fn lock_many(conn: &mut Conn, ids: &[&str]) -> Result<Vec<PaymentMethod>, StoreError> {
+    let rows: Vec<MethodRow> = match conn {
+        Conn::Pg(pg) => {
+            let c: &mut diesel_async::AsyncPgConnection = pg;
+            payment_methods::table
+                .filter(payment_methods::id.eq_any(ids))
+                .order(payment_methods::id)
+                .select(MethodRow::as_select())
+                .for_update()
+                .load(c)
+                .await?
+        }
+        Conn::Lite(c) => {
+            payment_methods::table
+                .filter(payment_methods::id.eq_any(ids))
+                .order(payment_methods::id)
+                .select(MethodRow::as_select())
+                .load(c)
+                .await?
+        }
+    };
+    rows.into_iter().map(PaymentMethod::try_from).collect()
+}

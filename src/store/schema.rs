@@ -106,9 +106,15 @@ diesel::table! {
         event_id -> Text,
         event_type -> Text,
         api_version -> Text,
+        object_id -> Text,
+        status -> Text,
+        attempts -> Integer,
+        next_attempt_at -> Nullable<BigInt>,
+        error -> Nullable<Text>,
         stripe_created_at -> BigInt,
         received_at -> BigInt,
-        payload -> Binary,
+        sealed -> Nullable<Binary>,
+        data_key_version -> Nullable<BigInt>,
     }
 }
 
@@ -355,7 +361,13 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(customers, subscription_actions, subscriptions);
+diesel::allow_tables_to_appear_in_same_query!(
+    customers,
+    invoices,
+    stripe_modules,
+    subscription_actions,
+    subscriptions,
+);
 diesel::allow_tables_to_appear_in_same_query!(products, plans, plan_revisions);
 diesel::table! {
     webhook_endpoints (id) {
@@ -413,3 +425,62 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(event_heads, webhook_deliveries, webhook_endpoints);
+
+diesel::table! {
+    invoices (id) {
+        id -> Text,
+        portal_id -> Text,
+        customer_id -> Text,
+        subscription_id -> Nullable<Text>,
+        number -> Nullable<Text>,
+        status -> Text,
+        reason -> Text,
+        currency -> Text,
+        subtotal -> BigInt,
+        total -> BigInt,
+        amount_due -> BigInt,
+        amount_paid -> BigInt,
+        period_start -> Nullable<BigInt>,
+        period_end -> Nullable<BigInt>,
+        due_at -> Nullable<BigInt>,
+        next_attempt_at -> Nullable<BigInt>,
+        attempt_count -> BigInt,
+        hosted_url -> Nullable<Text>,
+        pdf_url -> Nullable<Text>,
+        action_required -> Bool,
+        stripe_account -> Text,
+        stripe_livemode -> Bool,
+        stripe_id -> Text,
+        stripe_at -> BigInt,
+        version -> BigInt,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    invoice_lines (invoice_id, place) {
+        invoice_id -> Text,
+        place -> Integer,
+        description -> Text,
+        amount -> BigInt,
+        quantity -> Nullable<BigInt>,
+        unit_amount_decimal -> Nullable<Text>,
+        period_start -> Nullable<BigInt>,
+        period_end -> Nullable<BigInt>,
+        proration -> Bool,
+    }
+}
+
+diesel::table! {
+    signing_keys (id) {
+        id -> Text,
+        state -> Text,
+        public_jwk -> Text,
+        sealed -> Binary,
+        master_key_id -> Text,
+        created_at -> BigInt,
+        activated_at -> Nullable<BigInt>,
+        retired_at -> Nullable<BigInt>,
+    }
+}

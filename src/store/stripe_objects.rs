@@ -142,6 +142,62 @@ pub async fn count(conn: &mut Conn, portal: &Slug, kind: &str) -> Result<i64, St
         .await)?)
 }
 
+/// Which of these objects of an account and mode are known, in whichever portal: each with its portal.
+///
+/// # Errors
+/// What the database answers.
+pub async fn find_many(
+    conn: &mut Conn,
+    account_id: &str,
+    mode: Mode,
+    stripe_ids: &[&str],
+) -> Result<Vec<(Slug, StripeObject)>, StoreError> {
+    let rows: Vec<(String, String, String, String)> = db!(conn, c => stripe_objects::table
+        .filter(stripe_objects::account_id.eq(account_id))
+        .filter(stripe_objects::livemode.eq(mode.livemode()))
+        .filter(stripe_objects::stripe_id.eq_any(stripe_ids))
+        .select((
+            stripe_objects::portal_id,
+            stripe_objects::stripe_id,
+            stripe_objects::kind,
+            stripe_objects::local_id,
+        ))
+        .load(c)
+        .await)?;
+    rows.into_iter()
+        .map(|(portal, stripe_id, kind, local_id)| {
+            let portal = Slug::parse(&portal)
+                .ok_or_else(|| StoreError::corrupt("stripe_objects.portal_id"))?;
+            let object = StripeObject {
+                account_id: account_id.to_owned(),
+                mode,
+                stripe_id,
+                kind,
+                local_id,
+            };
+            Ok((portal, object))
+        })
+        .collect()
+}
+
+/// Forgets an object, if it is known.
+///
+/// # Errors
+/// What the database answers.
+pub async fn delete(
+    conn: &mut Conn,
+    account_id: &str,
+    mode: Mode,
+    stripe_id: &str,
+) -> Result<(), StoreError> {
+    db!(conn, c => diesel::delete(
+            stripe_objects::table.find((account_id, mode.livemode(), stripe_id)),
+        )
+        .execute(c)
+        .await)?;
+    Ok(())
+}
+
 /// Stripe's id of a thing of ours in this account and mode.
 ///
 /// # Errors

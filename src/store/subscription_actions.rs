@@ -92,3 +92,31 @@ pub async fn delete(conn: &mut Conn, subscription: &str) -> Result<(), StoreErro
         .await)?;
     Ok(())
 }
+
+/// Removes the actions of these subscriptions, where they have one.
+///
+/// # Errors
+/// What the database answers.
+pub async fn delete_many(conn: &mut Conn, subscriptions: &[&str]) -> Result<(), StoreError> {
+    db!(conn, c => diesel::delete(
+            subscription_actions::table
+                .filter(subscription_actions::subscription_id.eq_any(subscriptions)),
+        )
+        .execute(c)
+        .await)?;
+    Ok(())
+}
+
+/// The action of a subscription.
+///
+/// # Errors
+/// What the database answers.
+pub async fn find(conn: &mut Conn, subscription: &str) -> Result<Option<StoredAction>, StoreError> {
+    let row: Option<ActionRow> = db!(conn, c => subscription_actions::table
+        .find(subscription)
+        .select(ActionRow::as_select())
+        .first(c)
+        .await
+        .optional())?;
+    Ok(row.map(StoredAction::from))
+}

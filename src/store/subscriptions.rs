@@ -2,6 +2,7 @@
 
 use diesel::dsl::{exists, select};
 use diesel::prelude::*;
+use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
 
 use super::conn::db;
@@ -332,4 +333,108 @@ pub async fn list(
             .await?
     });
     rows.into_iter().map(Shown::try_from).collect()
+}
+
+/// The subscriptions of these ids, in the order of their ids. Nobody else changes them until the transaction
+/// ends; on SQLite a transaction that writes is alone anyway.
+///
+/// # Errors
+/// What the database answers.
+pub async fn lock_many(conn: &mut Conn, ids: &[&str]) -> Result<Vec<Subscription>, StoreError> {
+    let rows: Vec<SubscriptionRow> = match conn {
+        Conn::Pg(pg) => {
+            let c: &mut diesel_async::AsyncPgConnection = pg;
+            subscriptions::table
+                .filter(subscriptions::id.eq_any(ids))
+                .order(subscriptions::id)
+                .select(SubscriptionRow::as_select())
+                .for_update()
+                .load(c)
+                .await?
+        }
+        Conn::Lite(c) => {
+            subscriptions::table
+                .filter(subscriptions::id.eq_any(ids))
+                .order(subscriptions::id)
+                .select(SubscriptionRow::as_select())
+                .load(c)
+                .await?
+        }
+    };
+    rows.into_iter().map(Subscription::try_from).collect()
+}
+
+/// Stores subscriptions that this transaction has locked, in as few statements as there can be.
+///
+/// # Errors
+/// [`StoreError::Contention`] when one of them is gone, which a lock does not let happen.
+pub async fn update_locked(conn: &mut Conn, all: &[&Subscription]) -> Result<(), StoreError> {
+    let rows: Vec<SubscriptionRow> = all
+        .iter()
+        .map(|subscription| SubscriptionRow::try_from(*subscription))
+        .collect::<Result<_, _>>()?;
+    let wanted = rows.len();
+    let changed = match conn {
+        Conn::Pg(pg) => {
+            let c: &mut diesel_async::AsyncPgConnection = pg;
+            upsert(c, rows).await?
+        }
+        Conn::Lite(lite) => lite.spawn_blocking(move |c| update_each(c, &rows)).await?,
+    };
+    if changed == wanted {
+        Ok(())
+    } else {
+        Err(StoreError::Contention(
+            "a locked subscription is gone".to_owned(),
+        ))
+    }
+}
+
+/// An update of many rows at once. Each is there, because it is locked.
+async fn upsert(
+    c: &mut diesel_async::AsyncPgConnection,
+    rows: Vec<SubscriptionRow>,
+) -> QueryResult<usize> {
+    use subscriptions as s;
+    diesel::insert_into(s::table)
+        .values(rows)
+        .on_conflict(s::id)
+        .do_update()
+        .set((
+            s::plan_id.eq(excluded(s::plan_id)),
+            s::plan_revision.eq(excluded(s::plan_revision)),
+            s::status.eq(excluded(s::status)),
+            s::quantity.eq(excluded(s::quantity)),
+            s::payment_method_id.eq(excluded(s::payment_method_id)),
+            s::period_start.eq(excluded(s::period_start)),
+            s::period_end.eq(excluded(s::period_end)),
+            s::trial_end.eq(excluded(s::trial_end)),
+            s::cancel_at.eq(excluded(s::cancel_at)),
+            s::canceled_at.eq(excluded(s::canceled_at)),
+            s::ended_at.eq(excluded(s::ended_at)),
+            s::unpaid_since.eq(excluded(s::unpaid_since)),
+            s::dunning.eq(excluded(s::dunning)),
+            s::latest_invoice.eq(excluded(s::latest_invoice)),
+            s::scheduled_change.eq(excluded(s::scheduled_change)),
+            s::requested.eq(excluded(s::requested)),
+            s::metadata.eq(excluded(s::metadata)),
+            s::stripe_account.eq(excluded(s::stripe_account)),
+            s::stripe_livemode.eq(excluded(s::stripe_livemode)),
+            s::stripe_id.eq(excluded(s::stripe_id)),
+            s::stripe_item.eq(excluded(s::stripe_item)),
+            s::stripe_at.eq(excluded(s::stripe_at)),
+            s::version.eq(excluded(s::version)),
+            s::updated_at.eq(excluded(s::updated_at)),
+        ))
+        .execute(c)
+        .await
+}
+
+fn update_each(c: &mut diesel::SqliteConnection, rows: &[SubscriptionRow]) -> QueryResult<usize> {
+    let mut changed = 0;
+    for row in rows {
+        let one = diesel::update(subscriptions::table.find(&row.id)).set(row);
+        changed += diesel::RunQueryDsl::execute(one, c)?;
+    }
+    Ok(changed)
 }

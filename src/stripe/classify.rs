@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::error::{Detail, Outcome, scrub};
+use crate::clock::Timestamp;
 
 /// Whether a request can change anything at Stripe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub(super) struct Meta {
     pub retry_after: Option<Duration>,
     pub should_retry: Option<bool>,
     pub replayed: bool,
+    /// Stripe's clock, from the `Date` header.
+    pub date: Option<Timestamp>,
 }
 
 impl Meta {

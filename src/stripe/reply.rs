@@ -8,6 +8,7 @@ use super::StripeError;
 use super::classify::{self, Effect, Meta};
 use super::transport::{Answer, Bearer};
 use super::wire::LivemodePeek;
+use crate::clock::Timestamp;
 
 /// A successful answer as it came: surely JSON, surely of the key's mode, and not yet read.
 ///
@@ -18,6 +19,8 @@ pub struct RawReply {
     pub request_id: Option<String>,
     /// Whether Stripe answered from what it had stored under the idempotency key.
     pub replayed: bool,
+    /// Stripe's clock when it answered, in whole seconds.
+    pub date: Option<Timestamp>,
     effect: Effect,
     status: u16,
     raw: String,
@@ -48,6 +51,7 @@ impl RawReply {
             status: meta.status,
             request_id: meta.request_id.clone(),
             replayed: meta.replayed,
+            date: meta.date,
             raw,
         };
         reply.read::<IgnoredAny>()?;
@@ -66,6 +70,7 @@ impl RawReply {
         Self {
             request_id: None,
             replayed: true,
+            date: None,
             effect: Effect::Write,
             status: 200,
             raw: object,

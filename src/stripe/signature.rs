@@ -49,15 +49,15 @@ pub struct Verified {
 ///
 /// All secrets are tried against all signatures in constant time each; the time is looked at last,
 /// so that only a right signature learns about clocks.
-pub fn verify(
+pub fn verify<'a>(
     header: &str,
     body: &[u8],
-    secrets: &[WebhookSecret],
+    secrets: impl IntoIterator<Item = &'a WebhookSecret>,
     now: Timestamp,
 ) -> Result<Verified, SignatureError> {
     let parsed = Header::parse(header).ok_or(SignatureError::Malformed)?;
     let mut fitting = None;
-    for (index, secret) in secrets.iter().enumerate() {
+    for (index, secret) in secrets.into_iter().enumerate() {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
         let mut context = hmac::Context::with_key(&key);
         context.update(parsed.time_text.as_bytes());

@@ -40,14 +40,16 @@ impl Skew {
     }
 
     /// Takes the `Date` header of an answer (RFC 9110 §5.6.7); one that cannot be read is ignored.
-    pub(super) fn note(&self, date: &str) {
-        if let Ok(time) = HTTP_DATE.parse_timestamp(date) {
-            let reading = ClockReading {
-                stripe: Timestamp::from_millis(time.as_millisecond()),
-                ours: self.clock.now(),
-            };
-            *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(reading);
-        }
+    /// Gives it.
+    pub(super) fn note(&self, date: &str) -> Option<Timestamp> {
+        let time = HTTP_DATE.parse_timestamp(date).ok()?;
+        let stripe = Timestamp::from_millis(time.as_millisecond());
+        let reading = ClockReading {
+            stripe,
+            ours: self.clock.now(),
+        };
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(reading);
+        Some(stripe)
     }
 
     pub(super) fn latest(&self) -> Option<ClockReading> {

@@ -130,10 +130,8 @@ impl Transport {
             .execute(request)
             .await
             .map_err(|error| no_answer(effect, error))?;
-        let meta = meta_of(&response);
-        if let Some(date) = header(response.headers(), "date") {
-            self.skew.note(date);
-        }
+        let mut meta = meta_of(&response);
+        meta.date = header(response.headers(), "date").and_then(|date| self.skew.note(date));
         let body = match read_body(response, self.settings.max_response_bytes).await {
             Ok(body) => body,
             Err(why) => return Err(Failure::from(classify::nonsense(effect, &meta, &why))),
@@ -286,6 +284,7 @@ fn meta_of(response: &Response) -> Meta {
             .map(|seconds| Duration::from_secs(seconds.min(RETRY_AFTER_MAX_SECONDS))),
         should_retry: header(headers, "stripe-should-retry").and_then(|text| text.parse().ok()),
         replayed: header(headers, "idempotent-replayed") == Some("true"),
+        date: None,
     }
 }
 

@@ -9,8 +9,12 @@ use crate::app::App;
 
 /// How often retired secrets are wiped; their overlap is a day, so minutes do not matter.
 const RETENTION_INTERVAL: Duration = Duration::from_mins(5);
+/// How often it is looked whether a signing key has had its time, which is days.
+const SIGNING_KEYS_INTERVAL: Duration = Duration::from_mins(1);
 /// How often the metrics forget what they need not keep.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(10);
+/// How often dead letters are counted.
+const DEAD_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Wipes retired secrets, for ever. A sweep that fails is tried again at the next turn.
 pub async fn retention(app: App) {
@@ -23,9 +27,24 @@ pub async fn retention(app: App) {
                 credentials = swept.credentials,
                 webhook_secrets = swept.webhook_secrets,
                 deliveries = swept.deliveries,
-                "retired secrets wiped, old deliveries deleted"
+                idempotency_keys = swept.idempotency_keys,
+                stripe_events = swept.stripe_events,
+                "what had its time was wiped"
             ),
             Err(error) => tracing::warn!(cause = error.log_text(), "retention sweep failed"),
+        }
+    }
+}
+
+/// Makes, turns and removes the keys that sign access tokens, for ever.
+pub async fn signing_keys(app: App) {
+    let mut turns = tokio::time::interval(SIGNING_KEYS_INTERVAL);
+    loop {
+        turns.tick().await;
+        match app.turn_signing_keys().await {
+            Ok(false) => {}
+            Ok(true) => tracing::info!("signing keys turned"),
+            Err(error) => tracing::warn!(cause = error.log_text(), "signing keys cannot be turned"),
         }
     }
 }
@@ -36,6 +55,51 @@ pub async fn metrics_upkeep(metrics: PrometheusHandle) {
     loop {
         turns.tick().await;
         metrics.run_upkeep();
+    }
+}
+
+/// Stores and applies what Stripe delivers, for ever.
+pub async fn intake(app: App) {
+    app.take_deliveries().await;
+    // Another task of this process has the queue.
+    std::future::pending::<()>().await;
+}
+
+/// Works on stored events with which something is still to be done, for ever: as soon as there are any,
+/// and `every` so often, since another process may have stored them and some wait for a time.
+pub async fn inbox(app: App, every: Duration) {
+    let mut turns = tokio::time::interval(every);
+    turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = turns.tick() => {}
+            () = app.events_left() => {}
+        }
+        // Asked again at once while there is more than one look takes up.
+        loop {
+            match app.work_on_inbox().await {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(cause = error.log_text(), "the inbox cannot be looked at");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Counts the dead letters, for ever.
+pub async fn dead_letters(app: App) {
+    let mut turns = tokio::time::interval(DEAD_INTERVAL);
+    loop {
+        turns.tick().await;
+        match app.count_dead_events().await {
+            Ok(dead) => metrics::gauge!("stripe_events_dead").set(f64::from(dead)),
+            Err(error) => {
+                tracing::warn!(cause = error.log_text(), "dead letters cannot be counted")
+            }
+        }
     }
 }
 

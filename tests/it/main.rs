@@ -5,6 +5,7 @@
     reason = "a test may panic"
 )]
 
+mod access;
 mod auth;
 mod bad_input;
 mod card_numbers;
@@ -12,10 +13,14 @@ mod catalog;
 mod command_line;
 mod cors;
 mod credentials;
+mod customers;
 mod description;
 mod events;
+mod hosted;
 mod house;
+mod ingest;
 mod outages;
+mod payment_methods;
 mod portals;
 mod readme;
 mod reliability;

@@ -178,7 +178,12 @@ impl App {
         }
     }
 
-    fn shown_method(&self, customer: &Customer, method: PaymentMethod, created: bool) -> Outcome {
+    pub(super) fn shown_method(
+        &self,
+        customer: &Customer,
+        method: PaymentMethod,
+        created: bool,
+    ) -> Outcome {
         Outcome::PaymentMethod {
             view: Box::new(self.view_of_method(customer, method)),
             created,

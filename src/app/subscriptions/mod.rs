@@ -27,6 +27,7 @@ use crate::domain::customer::CustomerRef;
 use crate::domain::error::{Code, Error};
 use crate::domain::precondition::entity_tag;
 use crate::domain::slug::Slug;
+use crate::domain::stripe_link::StripeLink;
 use crate::domain::subscription::{ActionType, Subscription};
 use crate::store::subscriptions::Shown;
 use crate::store::{self, Conn, StoreError};
@@ -70,7 +71,7 @@ impl Subscription {
     }
 
     /// Where the API has it.
-    fn address(&self) -> String {
+    pub(super) fn address(&self) -> String {
         format!("/v1/portals/{}/subscriptions/{}", self.portal, self.id)
     }
 
@@ -215,18 +216,34 @@ impl App {
                     .await?,
             ),
         };
+        Ok(self.viewed(
+            subscription,
+            organization,
+            stripe_customer.as_ref(),
+            action,
+            rules,
+        ))
+    }
+
+    /// A subscription with what is shown of it, as it is now.
+    pub(super) fn viewed(
+        &self,
+        subscription: Subscription,
+        organization: String,
+        stripe_customer: Option<&StripeLink>,
+        action: Option<ActionView>,
+        rules: Rules,
+    ) -> SubscriptionView {
         let link = subscription.stripe.as_ref();
-        let stripe_customer = link.and_then(|link| {
-            let customer = stripe_customer.as_ref()?;
-            Some(customer.id_in(&link.account, link.mode)?.to_owned())
-        });
-        Ok(SubscriptionView {
+        let stripe_customer = link
+            .and_then(|link| Some(stripe_customer?.id_in(&link.account, link.mode)?.to_owned()));
+        SubscriptionView {
             access: access::decide(&Facts::from(&subscription), rules, self.clock.now()),
             subscription,
             organization,
             action,
             stripe_customer,
-        })
+        }
     }
 
     /// A subscription as an outcome, read as it is stored now.

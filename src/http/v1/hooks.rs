@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, post};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::webhooks::Received;
+use crate::app::ingest::Received;
 use crate::http::State;
 use crate::http::extract::RawBody;
 use crate::http::problem::Problem;
@@ -26,8 +26,8 @@ pub struct DeliveryReceived {
 
 /// Take a delivery of Stripe's
 ///
-/// The signature is checked against every valid secret, ±300 s; the delivery is stored, then
-/// acknowledged. A hook that does not exist and a bad signature get the same answer.
+/// The signature is checked against every valid secret, ±300 s; the event is stored and applied, then
+/// acknowledged; an event of something that is not this portal's is stored all the same. A hook that does not exist and a bad signature get the same answer.
 #[utoipa::path(
     operation_id = "stripe_hook_receive",
     tag = "Hooks",
@@ -54,7 +54,7 @@ pub(crate) async fn receive(
         .get(SIGNATURE_HEADER)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    let received = state.app.receive_webhook(&hook, signature, &body.0).await?;
+    let received = state.app.receive_webhook(&hook, signature, body.0).await?;
     metrics::counter!(
         "stripe_deliveries_total",
         "outcome" => match received { Received::New => "new", Received::Duplicate => "duplicate" }

@@ -1,6 +1,7 @@
 //! `/v1`: one file per family of resources, each with its request and answer types, its handlers
 //! and their documentation.
 
+pub mod access;
 pub mod audit_log;
 pub mod credentials;
 pub mod customers;
@@ -13,6 +14,7 @@ pub mod payment_methods;
 pub mod portals;
 pub mod pricing;
 pub mod products;
+pub mod stripe_events;
 pub mod stripe_module;
 pub mod subscriptions;
 pub mod webhook_deliveries;
