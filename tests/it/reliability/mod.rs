@@ -12,7 +12,7 @@ mod invariants;
 mod kills;
 mod matrix;
 mod proxy;
-mod score;
+pub(crate) mod score;
 mod statements;
 mod storm;
 mod world;
