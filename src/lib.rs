@@ -4,7 +4,7 @@
 //!
 //! ## The map
 //!
-//! Data flows one way: `http` → `app` → `domain`, `stripe`, `store`. A test reads the `use crate::`
+//! Data flows one way: `http` → `app` → `domain`, `stripe`, `store`, `deliver`. A test reads the `use crate::`
 //! lines and fails on any other edge.
 //!
 //! | module | holds |
@@ -15,6 +15,7 @@
 //! | [`app`] | use cases: the only place where `store` and `stripe` meet |
 //! | [`domain`] | pure rules: no I/O, no serde, no SQL |
 //! | [`stripe`] | the port to Stripe |
+//! | [`deliver`] | posting events to receivers that portals name |
 //! | [`store`] | SQLite and PostgreSQL behind one code path |
 //! | [`worker`] | background loops |
 //! | [`clock`], [`ids`], [`secret`], [`telemetry`] | small tools of the house |
@@ -22,6 +23,7 @@
 pub mod app;
 pub mod clock;
 pub mod config;
+pub mod deliver;
 pub mod domain;
 pub mod http;
 pub mod ids;

@@ -1,8 +1,12 @@
 //! What callers are answered: rendered in the transaction that decides it, so that it can be stored
 //! and repeated byte for byte.
 
+use secrecy::SecretString;
+
 use super::Context;
 use super::catalog::Imported;
+use super::deliveries::Replayed;
+use super::endpoints::EndpointView;
 use super::hosted::{HostedPage, SetupIntentView};
 use super::payment_methods::MethodView;
 use super::subscriptions::SubscriptionView;
@@ -84,6 +88,19 @@ pub enum Outcome {
     StripeEvent(Box<InboxEvent>),
     /// Done, and there is nothing to show (204).
     Nothing,
+    /// A webhook endpoint of the portal's (200).
+    WebhookEndpoint(Box<EndpointView>),
+    /// A webhook endpoint with its new secret, told this once (201 when it was made).
+    WebhookEndpointSecret {
+        /// The endpoint.
+        view: Box<EndpointView>,
+        /// `whsec_…`.
+        secret: SecretString,
+        /// Whether the endpoint is new as well.
+        created: bool,
+    },
+    /// Events that are on their way again (200).
+    Replayed(Replayed),
 }
 
 /// Turns outcomes into answers; `http` brings it, since it knows how things look outside.

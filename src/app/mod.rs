@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::clock::{Clock, Timestamp};
+use crate::deliver::Courier;
 use crate::domain::audit::{Actor, Draft};
 use crate::domain::error::Error;
 use crate::domain::slug::Slug;
@@ -13,17 +14,23 @@ use crate::secret::MasterKeys;
 use crate::store::audit::Stamp;
 use crate::store::{Conn, Store, StoreError};
 use crate::stripe::StripeClient;
+use access::AccessSettings;
 use answer::Render;
 use budget::Budget;
+use deliveries::DeliverySettings;
 use ingest::{Hooks, Intake};
 use operations::{OperationSettings, Waiters};
 
+pub mod access;
 pub mod answer;
 pub mod audit_log;
 pub mod budget;
 pub mod catalog;
 pub mod credentials;
 pub mod customers;
+pub mod deliveries;
+pub mod endpoints;
+pub mod feed;
 pub mod hosted;
 pub mod idempotency;
 pub mod ingest;
@@ -54,8 +61,11 @@ pub struct App {
     render: Arc<dyn Render>,
     spawn: Spawn,
     operation_settings: OperationSettings,
+    access_settings: AccessSettings,
     budget: Arc<Budget>,
     waiters: Arc<Waiters>,
+    courier: Courier,
+    delivery_settings: DeliverySettings,
     hooks: Arc<Hooks>,
     intake: Arc<Intake>,
     /// By this name this process holds leases.
@@ -85,8 +95,14 @@ pub struct Parts {
     pub spawn: Spawn,
     /// How operations are run.
     pub operations: OperationSettings,
+    /// What is told about access.
+    pub access: AccessSettings,
     /// How often Stripe may be called.
     pub budget: budget::Limits,
+    /// What posts events to receivers.
+    pub courier: Courier,
+    /// How deliveries are made.
+    pub deliveries: DeliverySettings,
 }
 
 /// Who asks, and under which request.
@@ -135,7 +151,10 @@ impl App {
             render: parts.render,
             spawn: parts.spawn,
             operation_settings: parts.operations,
+            access_settings: parts.access,
             waiters: Arc::default(),
+            courier: parts.courier,
+            delivery_settings: parts.deliveries,
             hooks: Arc::default(),
             intake: Arc::new(Intake::new()),
         }

@@ -10,6 +10,8 @@ use crate::store::{self, stripe_events};
 const EVENTS_KEPT_MS: i64 = 30 * 24 * 60 * 60 * 1000;
 const EVENTS_AT_ONCE: i64 = 1_000;
 const PORTALS_AT_ONCE: i64 = 100;
+/// Deliveries deleted in one transaction.
+const DELIVERIES_AT_ONCE: i64 = 1_000;
 
 /// What one sweep wiped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,33 +20,60 @@ pub struct Swept {
     pub credentials: usize,
     /// Signing secrets past their overlap.
     pub webhook_secrets: usize,
+    /// Deliveries that were over for as long as they are kept.
+    pub deliveries: usize,
+    /// Callers' idempotency keys past their time.
+    pub idempotency_keys: usize,
     /// Events of Stripe's, settled and older than Stripe itself keeps them.
     pub stripe_events: usize,
 }
 
 impl App {
-    /// Wipes the keys of superseded credentials, expired signing secrets, and Stripe's events of which
-    /// Stripe itself keeps nothing any more.
+    /// Wipes the keys of superseded credentials, expired signing secrets and callers' keys, old
+    /// deliveries, and Stripe's events of which Stripe itself keeps nothing any more.
     ///
     /// # Errors
     /// What the store answers.
     pub async fn sweep_retired(&self) -> Result<Swept, Error> {
+        let kept = i64::try_from(self.delivery_settings.keep.as_millis()).unwrap_or(i64::MAX);
         let swept = self
             .store
             .write(async |conn| {
                 let now = self.clock.now();
+                let theirs = store::credentials::delete_expired_webhook_secrets(conn, now).await?;
+                let ours = store::endpoints::delete_expired_keys(conn, now).await?;
                 Ok(Swept {
                     credentials: store::credentials::wipe_retired(conn, now).await?,
-                    webhook_secrets: store::credentials::delete_expired_webhook_secrets(conn, now)
-                        .await?,
+                    webhook_secrets: theirs + ours,
+                    idempotency_keys: store::idempotency::delete_expired(conn, now).await?,
+                    deliveries: 0,
                     stripe_events: 0,
                 })
             })
             .await?;
         Ok(Swept {
+            deliveries: self.sweep_deliveries(kept).await?,
             stripe_events: self.sweep_events().await?,
             ..swept
         })
+    }
+
+    /// A little at a time, so that no transaction is long.
+    async fn sweep_deliveries(&self, kept_ms: i64) -> Result<usize, Error> {
+        let mut deleted = 0;
+        loop {
+            let before = self.clock.now().plus_millis(kept_ms.saturating_neg());
+            let piece = self
+                .store
+                .write(async |conn| {
+                    store::deliveries::delete_old(conn, before, DELIVERIES_AT_ONCE).await
+                })
+                .await?;
+            deleted += piece;
+            if i64::try_from(piece).unwrap_or(i64::MAX) < DELIVERIES_AT_ONCE {
+                return Ok(deleted);
+            }
+        }
     }
 
     async fn sweep_events(&self) -> Result<usize, Error> {

@@ -17,8 +17,6 @@ pub(super) const PRODUCT: &str = "portal_billing_product";
 pub(super) const PLAN: &str = "portal_billing_plan";
 /// The plan's revision.
 pub(super) const REVISION: &str = "portal_billing_revision";
-/// Our id of the payment method.
-pub(super) const PAYMENT_METHOD: &str = "portal_billing_payment_method";
 
 /// The metadata of what an operation makes: the operation, the portal, and our own ids as they apply.
 pub(super) fn made_by(operation: &Operation, ids: &[(&str, &str)]) -> Metadata {

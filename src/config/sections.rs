@@ -135,6 +135,10 @@ settings! {
         stripe: Stripe = Stripe::default();
         /// Durable operations: what has to reach Stripe.
         operations: Operations = Operations::default();
+        /// What is told about access: how long it may be kept, and what signs it.
+        access: Access = Access::default();
+        /// Events sent to portals' own webhook endpoints.
+        deliveries: Deliveries = Deliveries::default();
         /// What is logged, and how.
         log: Log = Log::default();
     }
@@ -251,6 +255,38 @@ settings! {
         max_attempts: u32 = 100, in 1..=100_000;
         /// Milliseconds between two looks for operations that nobody works on.
         poll_ms: u32 = 1_000, in 10..=60_000;
+    }
+
+    /// What is told about access: how long it may be kept, and what signs it.
+    pub struct Access {
+        /// Seconds for which a gateway may keep an answer about access; never beyond the moment at
+        /// which the answer changes by itself. 0: not at all.
+        max_age_seconds: u32 = 30, in 0..=3_600;
+        /// Seconds for which a signed answer is valid; never beyond the moment at which the answer
+        /// changes by itself.
+        token_seconds: u32 = 240, in 1..=300;
+        /// Days for which one key signs before the next one takes over.
+        signing_key_days: u32 = 30, in 1..=3_650;
+    }
+
+    /// Events sent to portals' own webhook endpoints.
+    pub struct Deliveries {
+        /// Milliseconds between two looks for events to send.
+        poll_ms: u32 = 500, in 10..=60_000;
+        /// Milliseconds an attempt may take.
+        timeout_ms: u32 = 15_000, in 100..=60_000;
+        /// Attempts this process makes at a time.
+        at_once: u32 = 256, in 1..=10_000;
+        /// Attempts it makes at a time for one endpoint; one that takes nothing gets one at a time.
+        at_once_per_endpoint: u32 = 8, in 1..=1_000;
+        /// Days for which an endpoint may take nothing before it is disabled; that happens when an
+        /// event is given up, which takes about 75 hours.
+        disable_after_days: u32 = 5, in 1..=365;
+        /// Days for which deliveries that are over are kept.
+        keep_days: u32 = 30, in 1..=3_650;
+        /// Whether receivers on this machine may be called, over plain HTTP too; development mode
+        /// only.
+        allow_loopback: bool = false;
     }
 
     /// What is logged, and how.

@@ -225,6 +225,9 @@ fn production(config: &Config, problems: &mut Problems) {
     if config.auth.development_secret.is_some() {
         problems.push("auth.development_secret", "is for development mode only");
     }
+    if config.deliveries.allow_loopback {
+        problems.push("deliveries.allow_loopback", "is for development mode only");
+    }
     if config.auth.issuers.is_empty() {
         let message = "production needs at least one issuer of tokens";
         problems.push("auth.issuers", message);

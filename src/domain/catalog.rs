@@ -37,6 +37,9 @@ pub struct Product {
     pub description: String,
     /// Where it is in its life.
     pub state: ProductState,
+    /// Chosen by chance when it was made, so that nothing at Stripe that stood for another product of
+    /// the same name is taken for its own.
+    pub nonce: String,
     /// The plans that can be had, in the caller's order; after them those that once could.
     pub plans: Vec<StoredPlan>,
     /// Counts changes.

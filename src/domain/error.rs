@@ -117,6 +117,8 @@ codes! {
     EventNotRetryable = "event_not_retryable",
     /// The thing is being worked on by an operation that is not over.
     OperationPending = "operation_pending",
+    /// The portal has as many webhook endpoints as it may have.
+    WebhookEndpointLimit = "webhook_endpoint_limit",
     /// A request with the same key is still running.
     IdempotencyInProgress = "idempotency_in_progress",
     /// The `Idempotency-Key` was used with other content.

@@ -55,8 +55,9 @@ pub struct State {
 /// Mounts every route, and with that describes it.
 pub fn routes(config: &mut ServiceConfig<'_>) {
     use v1::{
-        audit_log, credentials, customers, hooks, hosted, imports, operations, payment_methods,
-        portals, products, stripe_events, stripe_module, subscriptions,
+        access, audit_log, credentials, customers, events, hooks, hosted, imports, operations,
+        payment_methods, portals, products, stripe_events, stripe_module, subscriptions,
+        webhook_deliveries, webhook_endpoints,
     };
     config
         .service(portals::list)
@@ -99,9 +100,22 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(subscriptions::undo_cancel)
         .service(stripe_events::list)
         .service(stripe_events::retry)
+        .service(access::get)
+        .service(access::token)
+        .service(access::of_subscription)
+        .service(access::key_set)
         .service(operations::list)
         .service(operations::get)
         .service(operations::retry)
+        .service(events::list)
+        .service(webhook_endpoints::create)
+        .service(webhook_endpoints::list)
+        .service(webhook_endpoints::get)
+        .service(webhook_endpoints::patch)
+        .service(webhook_endpoints::delete)
+        .service(webhook_endpoints::rotate_secret)
+        .service(webhook_deliveries::replay)
+        .service(webhook_deliveries::list)
         .service(audit_log::list)
         .service(hooks::receive)
         .service(service::healthz)

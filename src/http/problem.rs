@@ -70,6 +70,7 @@ pub fn describe(code: Code) -> Description {
         Code::OperationNotRetryable => (409, "The operation cannot be retried", false),
         Code::EventNotRetryable => (409, "The event cannot be retried", false),
         Code::OperationPending => (409, "An operation is still running", true),
+        Code::WebhookEndpointLimit => (409, "The portal has enough webhook endpoints", false),
         Code::IdempotencyInProgress => (409, "The same request is still running", true),
         Code::IdempotencyKeyReused => (422, "The key was used for another request", false),
         Code::ReturnOriginNotAllowed => (422, "The return address is not allowed", false),

@@ -3,6 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
+use secrecy::SecretString;
 use serde::Serialize;
 
 use super::problem;
@@ -14,8 +15,11 @@ use super::v1::payment_methods::tagged;
 use super::v1::products::ProductBody;
 use super::v1::stripe_events::StripeEventBody;
 use super::v1::subscriptions;
+use super::v1::webhook_deliveries::ReplayBody;
+use super::v1::webhook_endpoints::{EndpointBody, EndpointSecretBody, tag_of};
 use crate::app::Context;
 use crate::app::answer::{Answer, Outcome, Render, Rendered};
+use crate::app::endpoints::EndpointView;
 use crate::domain::error::Error;
 
 /// The answers of this API.
@@ -85,6 +89,13 @@ impl Render for Views {
                 );
                 json(202, &OperationBody::from(operation.clone())).with("location", location)
             }
+            Outcome::WebhookEndpoint(view) => json(200, &EndpointBody::from((**view).clone())),
+            Outcome::WebhookEndpointSecret {
+                view,
+                secret,
+                created,
+            } => endpoint_with_secret(view, secret, *created),
+            Outcome::Replayed(replayed) => json(200, &ReplayBody::from(replayed.clone())),
         }
     }
 
@@ -112,6 +123,22 @@ fn made<T: Serialize>(created: bool, body: &T, location: String) -> Rendered {
         json(201, body).with("location", location)
     } else {
         json(200, body)
+    }
+}
+
+fn endpoint_with_secret(view: &EndpointView, secret: &SecretString, created: bool) -> Rendered {
+    let tag = tag_of(&view.tag(), &EndpointBody::from(view.clone()));
+    let body = EndpointSecretBody::new(view.clone(), secret);
+    let rendered = json(if created { 201 } else { 200 }, &body).with("etag", format!("\"{tag}\""));
+    if created {
+        let endpoint = &view.endpoint;
+        let location = format!(
+            "/v1/portals/{}/webhook-endpoints/{}",
+            endpoint.portal, endpoint.id
+        );
+        rendered.with("location", location)
+    } else {
+        rendered
     }
 }
 

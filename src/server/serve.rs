@@ -11,11 +11,13 @@ use actix_web::{App as ActixApp, HttpServer, web};
 use utoipa_actix_web::AppExt;
 
 use super::settings::{
-    authenticator, master_keys, operation_settings, store_settings, stripe_limits, stripe_settings,
+    access_settings, authenticator, courier_settings, delivery_settings, master_keys,
+    operation_settings, store_settings, stripe_limits, stripe_settings,
 };
 use crate::app::{App, Parts};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, KeyMaterial};
+use crate::deliver::{Courier, CourierError};
 use crate::domain::error::Error;
 use crate::http::auth::Authenticator;
 use crate::http::middleware::edge;
@@ -40,6 +42,9 @@ pub enum StartError {
     /// The connection to Stripe cannot be set up.
     #[error("stripe: {0}")]
     Stripe(#[from] SettingsError),
+    /// The connections to webhook receivers cannot be set up.
+    #[error("deliveries: {0}")]
+    Deliveries(#[from] CourierError),
     /// The listening address.
     #[error("cannot listen on {address}: {cause}")]
     Listen {
@@ -105,7 +110,10 @@ fn app_with(
             actix_web::rt::spawn(task);
         }),
         operations: operation_settings(config),
+        access: access_settings(config),
         budget: stripe_limits(config),
+        courier: Courier::new(courier_settings(config))?,
+        deliveries: delivery_settings(config),
     }))
 }
 
@@ -162,14 +170,18 @@ impl Server {
         let background = {
             let app = self.app.for_worker().map_err(io::Error::other)?;
             let metrics = metrics.clone();
+            let deliverer = self.app.for_worker().map_err(io::Error::other)?;
             let poll = Duration::from_millis(self.config.operations.poll_ms.into());
+            let look = Duration::from_millis(self.config.deliveries.poll_ms.into());
             async move {
                 tokio::join!(
                     worker::retention(app.clone()),
-                    worker::deliveries(app.clone()),
+                    worker::signing_keys(app.clone()),
+                    worker::intake(app.clone()),
                     worker::inbox(app.clone(), poll),
                     worker::dead_letters(app.clone()),
                     worker::operations(app, poll),
+                    worker::deliveries(deliverer, look),
                     worker::metrics_upkeep(metrics)
                 )
             }

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use crate::app::access::AccessSettings;
 use crate::app::budget::Limits;
+use crate::app::deliveries::DeliverySettings;
 use crate::app::operations::OperationSettings;
 use crate::clock::Clock;
 use crate::config::{self, Config, IssuerAlgorithm, KeyMaterial};
+use crate::deliver::CourierSettings;
 use crate::domain::error::Error;
 use crate::http::auth::{
     Algorithm, Authenticator, DevelopmentIssuer, KeySource, Settings, TrustedIssuer,
@@ -109,6 +112,39 @@ pub(super) fn operation_settings(config: &Config) -> OperationSettings {
         first_backoff: Duration::from_millis(operations.first_backoff_ms.into()),
         longest_backoff: Duration::from_millis(operations.longest_backoff_ms.into()),
         max_attempts: operations.max_attempts,
+    }
+}
+
+/// What is told about access, as configured.
+pub(super) const fn access_settings(config: &Config) -> AccessSettings {
+    AccessSettings {
+        max_age_seconds: config.access.max_age_seconds,
+        token_seconds: config.access.token_seconds,
+        signing_key_days: config.access.signing_key_days,
+    }
+}
+
+/// How deliveries are made, as configured.
+pub(super) fn delivery_settings(config: &Config) -> DeliverySettings {
+    let deliveries = &config.deliveries;
+    let count = |configured: u32| usize::try_from(configured).unwrap_or(usize::MAX);
+    DeliverySettings {
+        at_once: count(deliveries.at_once),
+        at_once_per_endpoint: count(deliveries.at_once_per_endpoint),
+        disable_after: days(deliveries.disable_after_days),
+        keep: days(deliveries.keep_days),
+    }
+}
+
+fn days(configured: u32) -> Duration {
+    Duration::from_hours(24).saturating_mul(configured)
+}
+
+/// How receivers are called, as configured.
+pub(super) fn courier_settings(config: &Config) -> CourierSettings {
+    CourierSettings {
+        timeout: Duration::from_millis(config.deliveries.timeout_ms.into()),
+        allow_loopback: config.deliveries.allow_loopback,
     }
 }
 

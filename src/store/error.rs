@@ -27,11 +27,13 @@ pub enum Unique {
     Lane,
     /// This version of the subject was published already.
     EventSubject,
+    /// The event is on its way to the endpoint already.
+    Delivery,
 }
 
 impl Unique {
     /// By PostgreSQL's constraint name, or by the columns SQLite names instead.
-    const TABLE: [(Self, &'static str, &'static str); 14] = [
+    const TABLE: [(Self, &'static str, &'static str); 15] = [
         (Self::Portal, "portals_pkey", "portals.id"),
         (
             Self::CredentialsVersion,
@@ -98,6 +100,11 @@ impl Unique {
             Self::EventSubject,
             "events_subject_key",
             "events.portal_id, events.subject, events.seq",
+        ),
+        (
+            Self::Delivery,
+            "webhook_deliveries_event_key",
+            "webhook_deliveries.endpoint_id, webhook_deliveries.position",
         ),
     ];
 

@@ -151,6 +151,7 @@ diesel::table! {
         product_version -> Text,
         description -> Text,
         state -> Text,
+        nonce -> Text,
         version -> BigInt,
         created_at -> BigInt,
         updated_at -> BigInt,
@@ -360,5 +361,126 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(customers, subscription_actions, subscriptions);
+diesel::allow_tables_to_appear_in_same_query!(
+    customers,
+    invoices,
+    stripe_modules,
+    subscription_actions,
+    subscriptions,
+);
 diesel::allow_tables_to_appear_in_same_query!(products, plans, plan_revisions);
+diesel::table! {
+    webhook_endpoints (id) {
+        id -> Text,
+        portal_id -> Text,
+        url -> Text,
+        events -> Text,
+        description -> Nullable<Text>,
+        metadata -> Text,
+        enabled -> Bool,
+        disabled_reason -> Nullable<Text>,
+        disabled_at -> Nullable<BigInt>,
+        position -> BigInt,
+        not_before -> BigInt,
+        failing_since -> Nullable<BigInt>,
+        version -> BigInt,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    webhook_endpoint_secrets (id) {
+        id -> Text,
+        portal_id -> Text,
+        endpoint_id -> Text,
+        public_key -> Text,
+        sealed -> Binary,
+        data_key_version -> BigInt,
+        created_at -> BigInt,
+        expires_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    webhook_deliveries (id) {
+        id -> Text,
+        portal_id -> Text,
+        endpoint_id -> Text,
+        position -> BigInt,
+        event_id -> Text,
+        event_type -> Text,
+        subject -> Text,
+        status -> Text,
+        attempts -> Integer,
+        next_attempt_at -> BigInt,
+        lease_owner -> Nullable<Text>,
+        lease_until -> Nullable<BigInt>,
+        response_status -> Nullable<Integer>,
+        reason -> Nullable<Text>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(event_heads, webhook_deliveries, webhook_endpoints);
+
+diesel::table! {
+    invoices (id) {
+        id -> Text,
+        portal_id -> Text,
+        customer_id -> Text,
+        subscription_id -> Nullable<Text>,
+        number -> Nullable<Text>,
+        status -> Text,
+        reason -> Text,
+        currency -> Text,
+        subtotal -> BigInt,
+        total -> BigInt,
+        amount_due -> BigInt,
+        amount_paid -> BigInt,
+        period_start -> Nullable<BigInt>,
+        period_end -> Nullable<BigInt>,
+        due_at -> Nullable<BigInt>,
+        next_attempt_at -> Nullable<BigInt>,
+        attempt_count -> BigInt,
+        hosted_url -> Nullable<Text>,
+        pdf_url -> Nullable<Text>,
+        action_required -> Bool,
+        stripe_account -> Text,
+        stripe_livemode -> Bool,
+        stripe_id -> Text,
+        stripe_at -> BigInt,
+        version -> BigInt,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    invoice_lines (invoice_id, place) {
+        invoice_id -> Text,
+        place -> Integer,
+        description -> Text,
+        amount -> BigInt,
+        quantity -> Nullable<BigInt>,
+        unit_amount_decimal -> Nullable<Text>,
+        period_start -> Nullable<BigInt>,
+        period_end -> Nullable<BigInt>,
+        proration -> Bool,
+    }
+}
+
+diesel::table! {
+    signing_keys (id) {
+        id -> Text,
+        state -> Text,
+        public_jwk -> Text,
+        sealed -> Binary,
+        master_key_id -> Text,
+        created_at -> BigInt,
+        activated_at -> Nullable<BigInt>,
+        retired_at -> Nullable<BigInt>,
+    }
+}

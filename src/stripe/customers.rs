@@ -391,6 +391,7 @@ mod tests {
                 "address[country]=DE",
                 "address[line1]=Straße 1 & Co",
                 "email=ada+x@example.com",
+                "expand[0]=invoice_settings.default_payment_method",
                 "invoice_settings[default_payment_method]=pm_1",
                 "metadata[operation]=oper_1",
                 "name=Ada",

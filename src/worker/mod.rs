@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::time::MissedTickBehavior;
 
 use crate::app::App;
 
 /// How often retired secrets are wiped; their overlap is a day, so minutes do not matter.
 const RETENTION_INTERVAL: Duration = Duration::from_mins(5);
+/// How often it is looked whether a signing key has had its time, which is days.
+const SIGNING_KEYS_INTERVAL: Duration = Duration::from_mins(1);
 /// How often the metrics forget what they need not keep.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(10);
 /// How often dead letters are counted.
@@ -23,10 +26,25 @@ pub async fn retention(app: App) {
             Ok(swept) => tracing::info!(
                 credentials = swept.credentials,
                 webhook_secrets = swept.webhook_secrets,
+                deliveries = swept.deliveries,
+                idempotency_keys = swept.idempotency_keys,
                 stripe_events = swept.stripe_events,
-                "retired secrets wiped"
+                "what had its time was wiped"
             ),
             Err(error) => tracing::warn!(cause = error.log_text(), "retention sweep failed"),
+        }
+    }
+}
+
+/// Makes, turns and removes the keys that sign access tokens, for ever.
+pub async fn signing_keys(app: App) {
+    let mut turns = tokio::time::interval(SIGNING_KEYS_INTERVAL);
+    loop {
+        turns.tick().await;
+        match app.turn_signing_keys().await {
+            Ok(false) => {}
+            Ok(true) => tracing::info!("signing keys turned"),
+            Err(error) => tracing::warn!(cause = error.log_text(), "signing keys cannot be turned"),
         }
     }
 }
@@ -41,7 +59,7 @@ pub async fn metrics_upkeep(metrics: PrometheusHandle) {
 }
 
 /// Stores and applies what Stripe delivers, for ever.
-pub async fn deliveries(app: App) {
+pub async fn intake(app: App) {
     app.take_deliveries().await;
     // Another task of this process has the queue.
     std::future::pending::<()>().await;
@@ -92,6 +110,24 @@ pub async fn operations(app: App, every: Duration) {
         turns.tick().await;
         if let Err(error) = app.run_due_operations().await {
             tracing::warn!(cause = error.log_text(), "operations cannot be looked for");
+        }
+    }
+}
+
+/// Sends events to portals' webhook endpoints, for ever.
+pub async fn deliveries(app: App, every: Duration) {
+    let mut rounds = app.rounds();
+    let mut turns = tokio::time::interval(every);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let served = tokio::select! {
+            () = rounds.ended() => rounds.settle().await,
+            _ = turns.tick() => rounds.look().await,
+        };
+        if let Err(error) = served {
+            tracing::warn!(cause = error.log_text(), "deliveries cannot be served");
+            // Not sooner than the next turn: what is wrong is the database.
+            turns.tick().await;
         }
     }
 }

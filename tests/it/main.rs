@@ -5,16 +5,22 @@
     reason = "a test may panic"
 )]
 
+mod access;
 mod auth;
 mod bad_input;
 mod card_numbers;
+mod catalog;
 mod command_line;
 mod cors;
 mod credentials;
+mod customers;
 mod description;
+mod events;
+mod hosted;
 mod house;
 mod ingest;
 mod outages;
+mod payment_methods;
 mod portals;
 mod readme;
 mod reliability;

@@ -4,4 +4,5 @@ mod authorization;
 mod canaries;
 mod rotation;
 mod sealed;
-mod search;
+pub(crate) mod search;
+mod ssrf;

@@ -5,6 +5,7 @@ DROP INDEX stripe_objects_by_portal;
 CREATE UNIQUE INDEX stripe_objects_local_key
     ON stripe_objects (portal_id, kind, local_id, account_id, livemode);
 
+-- nonce tells a product from one of the same name that is gone, in the names its plans have at Stripe.
 CREATE TABLE products (
     portal_id TEXT NOT NULL REFERENCES portals (id) ON DELETE CASCADE,
     id TEXT NOT NULL,
@@ -12,6 +13,7 @@ CREATE TABLE products (
     product_version TEXT NOT NULL,
     description TEXT NOT NULL,
     state TEXT NOT NULL,
+    nonce TEXT NOT NULL,
     version BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,

@@ -17,7 +17,7 @@ use tasks::{Place, tasks};
 
 use super::answer::{Answer, Outcome};
 use super::idempotency::Begun;
-use super::operations::NewOperation;
+use super::operations::{NewOperation, state_text};
 use super::portals::{concurrent, existing};
 use super::publish::Fact;
 use super::{App, Context, Page};
@@ -294,7 +294,7 @@ impl App {
             subject: subject(&id),
             organization: None,
             lane: lane(&id),
-            state: state.to_text()?,
+            state: state_text(state)?,
         };
         let operation = self
             .begin_operation(conn, context, portal, credentials, new)
@@ -322,6 +322,7 @@ impl App {
                 version: String::new(),
                 description: String::new(),
                 state: content.state,
+                nonce: self.ids.unguessable(),
                 plans: Vec::new(),
                 changes: last.unwrap_or_default() + 1,
                 created_at: now,

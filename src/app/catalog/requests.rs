@@ -21,14 +21,8 @@ use crate::stripe::{FrozenRequest, Metadata, Page, StripeError};
 const DIGITS: usize = 32;
 
 /// The id of the Product that stands for a plan: always the same, so that making it twice is refused.
-/// When the product was made stands in it, so that one made anew under the same name has others.
 pub(super) fn product_id(portal: &Slug, product: &Product, plan: &str) -> String {
-    name_of(&[
-        portal.as_str(),
-        product.id.as_str(),
-        plan,
-        &product.created_at.as_millis().to_string(),
-    ])
+    name_of(&[portal.as_str(), product.id.as_str(), plan, &product.nonce])
 }
 
 /// The lookup key of the Price that stands for a revision: one Price has it.

@@ -298,7 +298,7 @@ impl App {
         let mut state = state;
         loop {
             if let Some((step, request)) = state.tax_ids.next(&id)? {
-                return send(step, request, &state);
+                return Ok(Next::SendNumbered(step_of(step, request, &state)?));
             }
             if let Some(error) = state.tax_ids.failure() {
                 return Ok(Next::Failed(error));
@@ -308,7 +308,7 @@ impl App {
             }
             let after = state.change.applied(&before)?;
             if let Some(request) = self.update_there(conn, &before, &after, &id).await? {
-                return send(UPDATE_CUSTOMER, request, &state);
+                return Ok(Next::Send(step_of(UPDATE_CUSTOMER, request, &state)?));
             }
             state.tax_ids.rest_is_sent();
         }
@@ -389,10 +389,10 @@ fn is_known_there(customer: &Customer, current: Option<&Credentials>) -> bool {
     }
 }
 
-fn send(step: &'static str, request: FrozenRequest, state: &State) -> Result<Next, StoreError> {
-    Ok(Next::Send(Send {
+fn step_of(step: &'static str, request: FrozenRequest, state: &State) -> Result<Send, StoreError> {
+    Ok(Send {
         step,
         request,
         state: Some(state_text(state)?),
-    }))
+    })
 }

@@ -13,28 +13,9 @@ use crate::stripe::{FrozenRequest, List, Outcome, Page, RawReply, StripeError};
 
 const LIST: &str = "list_tax_ids";
 const CHECK: &str = "check_tax_ids";
-/// The names of steps that do one tax id each; Stripe keeps five of a customer.
-const CREATE: [&str; 5] = [
-    "create_tax_id_1",
-    "create_tax_id_2",
-    "create_tax_id_3",
-    "create_tax_id_4",
-    "create_tax_id_5",
-];
-const DELETE: [&str; 5] = [
-    "delete_tax_id_1",
-    "delete_tax_id_2",
-    "delete_tax_id_3",
-    "delete_tax_id_4",
-    "delete_tax_id_5",
-];
-const UNDO: [&str; 5] = [
-    "undo_tax_id_1",
-    "undo_tax_id_2",
-    "undo_tax_id_3",
-    "undo_tax_id_4",
-    "undo_tax_id_5",
-];
+const CREATE: &str = "create_tax_id";
+const DELETE: &str = "delete_tax_id";
+const UNDO: &str = "undo_tax_id";
 
 /// A step and what it sends.
 type Step = (&'static str, FrozenRequest);
@@ -92,12 +73,10 @@ impl TaxIdWork {
 
     /// The next step; `None` when the rest of the change has its turn, or when nothing is left.
     pub(super) fn next(&self, customer: &str) -> Result<Option<Step>, Error> {
-        let delete = |names: [&'static str; 5], ids: &[String], done: usize| {
-            let step = names.get(done).copied().zip(ids.get(done));
-            step.map(|(step, id)| {
-                Ok::<Step, StripeError>((step, there::delete_tax_id(customer, id)?))
-            })
-            .transpose()
+        let delete = |step: &'static str, ids: &[String], done: usize| {
+            let next = ids.get(done).map(|id| there::delete_tax_id(customer, id));
+            next.transpose()
+                .map(|request| request.map(|request| (step, request)))
         };
         if self.failed.is_some() {
             return Ok(delete(UNDO, &self.given, self.undone)?);
@@ -105,11 +84,9 @@ impl TaxIdWork {
         if !self.listed {
             return Ok(Some((LIST, list(customer)?)));
         }
-        if let Some((kind, value)) = self.give.get(self.given.len())
-            && let Some(step) = CREATE.get(self.given.len())
-        {
+        if let Some((kind, value)) = self.give.get(self.given.len()) {
             let new = NewTaxId { kind, value };
-            return Ok(Some((step, there::create_tax_id(customer, new)?)));
+            return Ok(Some((CREATE, there::create_tax_id(customer, new)?)));
         }
         if !self.rest_sent {
             return Ok(None);
@@ -125,11 +102,11 @@ impl TaxIdWork {
     /// # Errors
     /// `stripe_bad_answer`.
     pub(super) fn advance(&mut self, operation: &Operation, reply: &RawReply) -> Result<(), Error> {
-        let step = operation.step.as_str();
+        let step = name_of(operation);
         if step == LIST || step == CHECK {
             let all: List<there::TaxId> = reply.read()?;
             self.look_at(&all.data);
-        } else if CREATE.contains(&step) {
+        } else if step == CREATE {
             let made: there::TaxId = reply.read()?;
             self.given.push(made.id);
             self.doubtful |= operation.key_generation > 0;
@@ -174,7 +151,7 @@ impl TaxIdWork {
 
     /// What the refusal of the operation's step means.
     pub(super) fn refused(&mut self, operation: &Operation, error: &StripeError) -> Refused {
-        let deletes = DELETE.contains(&operation.step.as_str());
+        let deletes = name_of(operation) == DELETE;
         // Undoing is tried once: what cannot be undone stays at Stripe and is not ours here.
         if self.failed.is_some() || (deletes && error.outcome() == Outcome::Missing) {
             self.one_is_gone();
@@ -216,6 +193,12 @@ impl TaxIdWork {
     pub(super) fn is_rest_sent(&self) -> bool {
         self.rest_sent
     }
+}
+
+/// The name of the operation's step without its number.
+fn name_of(operation: &Operation) -> &str {
+    let numbered = operation.step.split_once('.');
+    numbered.map_or(operation.step.as_str(), |(name, _)| name)
 }
 
 fn list(customer: &str) -> Result<FrozenRequest, StripeError> {

@@ -104,7 +104,7 @@ impl App {
         reply: &RawReply,
     ) -> Result<Next, StoreError> {
         use Kind::*;
-        match operation.kind {
+        let next = match operation.kind {
             PublishPlan | ArchivePlan => {
                 Box::pin(self.advance_publishing(conn, operation, reply)).await
             }
@@ -120,7 +120,8 @@ impl App {
                 Box::pin(self.advance_ending(conn, operation, reply)).await
             }
             kind => Err(no_procedure(kind.as_str())),
-        }
+        };
+        decided(next)
     }
 
     /// What follows when Stripe has refused the current step for good, and nothing of it was done.
@@ -131,7 +132,7 @@ impl App {
         error: &StripeError,
     ) -> Result<Next, StoreError> {
         use Kind::*;
-        match operation.kind {
+        let next = match operation.kind {
             PublishPlan | ArchivePlan => {
                 Box::pin(self.refused_publishing(conn, operation, error)).await
             }
@@ -144,7 +145,8 @@ impl App {
                 Box::pin(self.refused_ending(conn, operation, error)).await
             }
             _ => Ok(Next::Failed(refusal(error))),
-        }
+        };
+        decided(next)
     }
 
     /// Where the current step's effect is looked for when its answer was lost and its key is of no
@@ -162,14 +164,18 @@ impl App {
     }
 }
 
-/// A rule that says no when an operation has its turn ends it. What only time or another attempt
+/// A rule that says no in the middle of an operation ends it. What only time or another attempt
 /// mends does not.
 fn decided(next: Result<Next, StoreError>) -> Result<Next, StoreError> {
     match next {
         Err(StoreError::Rule(error))
             if !matches!(
                 error.code(),
-                Code::ConcurrentChange | Code::Unavailable | Code::Internal
+                Code::ConcurrentChange
+                    | Code::StripeBadAnswer
+                    | Code::StripeUnavailable
+                    | Code::Unavailable
+                    | Code::Internal
             ) =>
         {
             Ok(Next::Failed(error))

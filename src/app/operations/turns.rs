@@ -7,6 +7,7 @@ use super::{LEASE_MS, point};
 use crate::app::App;
 use crate::app::answer::{Outcome, Rendered};
 use crate::app::budget::Class;
+use crate::clock::Timestamp;
 use crate::domain::error::Error;
 use crate::domain::operation::{Operation, QUEUED, SCHEMA_VERSION};
 use crate::domain::slug::Slug;
@@ -64,23 +65,29 @@ impl App {
     /// The answer of an operation that another process may have ended; takes the turn of one whose
     /// lane has become free.
     async fn seen(&self, id: &str) -> Result<Option<Rendered>, Error> {
-        let (operation, answer) = self
+        let now = self.clock.now();
+        let (operation, answer, may_start) = self
             .store
             .read(async |conn| {
                 let operation = operations::by_id(conn, id).await?;
                 let operation = operation.ok_or_else(Error::not_found)?;
-                let answer = if operation.is_over() {
-                    self.answer_of(conn, &operation).await?
-                } else {
-                    None
-                };
-                Ok((operation, answer))
+                if operation.is_over() {
+                    let answer = self.answer_of(conn, &operation).await?;
+                    return Ok((operation, answer, false));
+                }
+                if operation.step != QUEUED || operation.lane_held {
+                    return Ok((operation, None, false));
+                }
+                // Looked at before anything is written: in a long line, all but one look in vain.
+                let first = operations::next_in_lane(conn, &operation.portal, &operation.lane);
+                let first = first.await?.is_some_and(|first| may_be_taken(&first, now));
+                Ok((operation, None, first))
             })
             .await?;
         if answer.is_none() && operation.is_over() {
             return Ok(Some(self.render.outcome(&Outcome::Accepted(operation))));
         }
-        if operation.step == QUEUED && !operation.is_over() && !operation.lane_held {
+        if may_start {
             self.start_turn(&operation.portal, &operation.lane).await;
         }
         Ok(answer)
@@ -205,8 +212,7 @@ impl App {
                 let Some(found) = operations::next_in_lane(conn, portal, lane).await? else {
                     return Ok(None);
                 };
-                let free = found.lease_until.is_none_or(|until| until <= now);
-                if !free || found.next_attempt_at > now || found.schema_version > SCHEMA_VERSION {
+                if !may_be_taken(&found, now) {
                     return Ok(None);
                 }
                 let taken = Operation {
@@ -228,4 +234,11 @@ impl App {
             other => other,
         }
     }
+}
+
+/// Whether nobody works on the operation, its time has come, and this binary can read it.
+fn may_be_taken(operation: &Operation, now: Timestamp) -> bool {
+    operation.lease_until.is_none_or(|until| until <= now)
+        && operation.next_attempt_at <= now
+        && operation.schema_version <= SCHEMA_VERSION
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{method_of, unusable};
+use super::{left_without, method_of, unusable};
 use crate::app::answer::Answer;
 use crate::app::customers::{CREATE_CUSTOMER, in_lane, locked_customer};
 use crate::app::idempotency::{Begun, Claim};
@@ -20,12 +20,14 @@ use crate::domain::payment_method::{Card, PaymentMethod, State};
 use crate::domain::slug::Slug;
 use crate::domain::stripe_key::Mode;
 use crate::domain::stripe_link::StripeLink;
+use crate::domain::subscription::Subscription;
 use crate::ids::Kind;
 use crate::store::stripe_objects::{self, StripeObject};
 use crate::store::{self, Conn, StoreError};
 use crate::stripe::customers::{self, CustomerChange};
 use crate::stripe::sessions::{self, CheckoutSession, CheckoutStatus};
 use crate::stripe::setup_intents::{self, SetupIntent, SetupIntentStatus};
+use crate::stripe::subscriptions::{self, SubscriptionChange};
 use crate::stripe::{
     Change, Expandable, FrozenRequest, Outcome, RawReply, StripeError, payment_methods as there,
 };
@@ -35,6 +37,7 @@ const RETRIEVE: &str = "retrieve_payment_method";
 const RETRIEVE_INTENT: &str = "retrieve_setup_intent";
 const RETRIEVE_SESSION: &str = "retrieve_checkout_session";
 const SET_DEFAULT: &str = "set_default_payment_method";
+const MOVE_SUBSCRIPTION: &str = "move_subscription";
 const DETACH_OLD: &str = "detach_replaced_payment_method";
 
 /// Where a payment method comes from, by Stripe's id.
@@ -70,6 +73,8 @@ struct Saving {
     created: bool,
     /// Whether it is to be the default.
     set_default: bool,
+    /// The subscription that is being let go on with it.
+    moving: Option<String>,
 }
 
 impl App {
@@ -108,6 +113,7 @@ impl App {
                 method: self.ids.new_id(Kind::PaymentMethod).into(),
                 created: false,
                 set_default: false,
+                moving: None,
             };
             let new = NewOperation {
                 kind: operation::Kind::SavePaymentMethod,
@@ -153,6 +159,13 @@ impl App {
         }
         let place = (operation.stripe_account.as_str(), operation.mode);
         saving.set_default = wants_default(conn, &customer, &saving.input, place).await?;
+        if !saving.set_default
+            && saving.input.replaces.is_some()
+            && saving.input.replaces == customer.default_payment_method
+        {
+            // The old one goes, and what is paid with the default would have none.
+            left_without(conn, &customer, None).await?;
+        }
         let there = customer.stripe_id_in(place.0, place.1);
         let (step, request) = match (&saving.input.source, there) {
             (Source::PaymentMethod(method), None) => {
@@ -226,6 +239,9 @@ impl App {
                 self.go_on(conn, operation, saving).await
             }
             DETACH_OLD => self.old_is_detached(conn, operation, saving).await,
+            step if step.starts_with(MOVE_SUBSCRIPTION) => {
+                self.subscription_is_moved(conn, operation, saving).await
+            }
             other => Err(StoreError::Other(format!("no step {other}"))),
         }
     }
@@ -260,6 +276,9 @@ impl App {
             }
             RETRIEVE | RETRIEVE_INTENT | RETRIEVE_SESSION if final_word => {
                 Ok(Next::Failed(unusable()))
+            }
+            step if step.starts_with(MOVE_SUBSCRIPTION) && error.outcome() == Outcome::Missing => {
+                self.subscription_is_moved(conn, operation, saving).await
             }
             DETACH_OLD if final_word => self.old_is_detached(conn, operation, saving).await,
             // A method that is attached but could not be made the default stays attached and stored.
@@ -409,6 +428,9 @@ impl App {
             return send(SET_DEFAULT, request, &saving);
         }
         if let Some(old) = self.still_to_replace(conn, &saving, &method).await? {
+            if let Some(next) = self.next_to_move(conn, operation, &saving, &method).await? {
+                return Ok(next);
+            }
             let request = there::detach(&old.stripe.id).map_err(Error::from)?;
             return send(DETACH_OLD, request, &saving);
         }
@@ -435,6 +457,79 @@ impl App {
         }
         let old = store::payment_methods::find(conn, replaced).await?;
         Ok(old.filter(|old| old.state != State::Detached))
+    }
+
+    /// Lets the next subscription that names the old payment method go on with the new one; `None`
+    /// when there is none any more.
+    async fn next_to_move(
+        &self,
+        conn: &mut Conn,
+        operation: &Operation,
+        saving: &Saving,
+        method: &PaymentMethod,
+    ) -> Result<Option<Next>, StoreError> {
+        let live = store::subscriptions::live_of_customer(conn, &method.customer_id).await?;
+        let named = live
+            .into_iter()
+            .filter(|it| it.payment_method.is_some() && it.payment_method == saving.input.replaces);
+        for subscription in named {
+            let link = subscription.stripe.as_ref();
+            let place = (operation.stripe_account.as_str(), operation.mode);
+            let Some(id) = link.and_then(|link| link.id_in(place.0, place.1)) else {
+                // It is not at Stripe yet, and will come there with the new one.
+                self.move_subscription(conn, operation, &subscription, &method.id)
+                    .await?;
+                continue;
+            };
+            let change = SubscriptionChange {
+                default_payment_method: Change::To(&method.stripe.id),
+                ..SubscriptionChange::default()
+            };
+            let request = subscriptions::update(id, &change).map_err(Error::from)?;
+            let moving = Saving {
+                input: saving.input.clone(),
+                method: saving.method.clone(),
+                moving: Some(subscription.id.clone()),
+                ..*saving
+            };
+            return Ok(Some(Next::SendNumbered(Send {
+                step: MOVE_SUBSCRIPTION,
+                request,
+                state: Some(state_text(&moving)?),
+            })));
+        }
+        Ok(None)
+    }
+
+    async fn subscription_is_moved(
+        &self,
+        conn: &mut Conn,
+        operation: &Operation,
+        saving: Saving,
+    ) -> Result<Next, StoreError> {
+        let id = saving.moving.as_deref().unwrap_or_default();
+        if let Some(subscription) = store::subscriptions::find(conn, id).await? {
+            self.move_subscription(conn, operation, &subscription, &saving.method)
+                .await?;
+        }
+        self.go_on(conn, operation, saving).await
+    }
+
+    async fn move_subscription(
+        &self,
+        conn: &mut Conn,
+        operation: &Operation,
+        before: &Subscription,
+        method: &str,
+    ) -> Result<(), StoreError> {
+        let after = Subscription {
+            payment_method: Some(method.to_owned()),
+            version: before.version + 1,
+            updated_at: self.clock.now(),
+            ..before.clone()
+        };
+        self.store_subscription(conn, &operation.context(), before, &after)
+            .await
     }
 
     async fn old_is_detached(

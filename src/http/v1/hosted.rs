@@ -164,6 +164,7 @@ pub struct PortalSessionPost {
         (status = 202, description = "It goes on by itself", body = OperationBody),
         (status = 409, description = "The module is not ready, or another request changed the customer"),
     ),
+    extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["payment_methods:write"])),
 )]
 #[post("/v1/portals/{portal}/customers/{customer}/setup-intents")]
@@ -201,6 +202,7 @@ pub(crate) async fn create_setup_intent(
         (status = 202, description = "It goes on by itself", body = OperationBody),
         (status = 409, description = "The module is not ready, or another request changed the customer"),
     ),
+    extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["payment_methods:write"])),
 )]
 #[post("/v1/portals/{portal}/customers/{customer}/checkout-sessions")]
@@ -233,6 +235,7 @@ pub(crate) async fn create_checkout_session(
         (status = 202, description = "It goes on by itself", body = OperationBody),
         (status = 409, description = "The module is not ready, or another request changed the customer"),
     ),
+    extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["payment_methods:write"])),
 )]
 #[post("/v1/portals/{portal}/customers/{customer}/portal-sessions")]

@@ -1,9 +1,11 @@
 //! `/v1`: one file per family of resources, each with its request and answer types, its handlers
 //! and their documentation.
 
+pub mod access;
 pub mod audit_log;
 pub mod credentials;
 pub mod customers;
+pub mod events;
 pub mod hooks;
 pub mod hosted;
 pub mod imports;
@@ -15,6 +17,8 @@ pub mod products;
 pub mod stripe_events;
 pub mod stripe_module;
 pub mod subscriptions;
+pub mod webhook_deliveries;
+pub mod webhook_endpoints;
 
 use utoipa::openapi::schema::SchemaType;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};

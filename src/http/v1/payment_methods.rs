@@ -305,6 +305,7 @@ pub struct PaymentMethodPath {
         (status = 402, description = "The issuer declined it; `stripe.decline_code` says why"),
         (status = 409, description = "It cannot be used for this customer, the one it replaces is still needed, or the module is not ready"),
     ),
+    extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["payment_methods:write"])),
 )]
 #[post("/v1/portals/{portal}/customers/{customer}/payment-methods")]
@@ -335,6 +336,7 @@ pub(crate) async fn create(
     tag = "Payment methods",
     params(PortalPath, CustomerPath, ListParams),
     responses((status = 200, description = "A page of payment methods, newest first", body = PaymentMethodPage)),
+    extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["payment_methods:read"])),
 )]
 #[get("/v1/portals/{portal}/customers/{customer}/payment-methods")]
@@ -380,6 +382,7 @@ pub(crate) async fn list(
         (status = 200, description = "The payment method", body = PaymentMethodBody),
         (status = 304, description = "The caller has it already"),
     ),
+    extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["payment_methods:read"])),
 )]
 #[get("/v1/portals/{portal}/customers/{customer}/payment-methods/{payment_method}")]
@@ -414,6 +417,7 @@ pub(crate) async fn get(
         (status = 412, description = "A precondition does not hold"),
         (status = 422, description = "Stripe refuses it"),
     ),
+    extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["payment_methods:write"])),
 )]
 #[delete("/v1/portals/{portal}/customers/{customer}/payment-methods/{payment_method}")]

@@ -222,12 +222,14 @@ fn a_subscription_ends_pauses_and_goes_on() {
         invoice_now: Some(true),
         prorate: Some(false),
         comment: Some("too dear"),
+        expand: &["latest_invoice"],
     };
     assert_eq!(
         cancel("sub_1", &cancellation).unwrap().shown(),
         [
             "DELETE /v1/subscriptions/sub_1",
             "cancellation_details[comment]=too dear",
+            "expand[0]=latest_invoice",
             "invoice_now=true",
             "prorate=false",
         ]

@@ -4,12 +4,13 @@
 
 use std::collections::HashMap;
 use std::fmt::Debug;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex, Once};
 
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 
 const TARGET: &str = "portal_billing::operation";
 
@@ -28,11 +29,20 @@ pub(super) struct Cut {
 }
 
 static ARMED: LazyLock<Mutex<HashMap<String, Vec<Cut>>>> = LazyLock::new(Mutex::default);
+static HAPPENED: AtomicUsize = AtomicUsize::new(0);
 static INSTALLED: Once = Once::new();
+
+/// Listens to the places, and with `PORTAL_BILLING_TEST_LOG` shows what the service warns of.
+pub(super) fn listen() {
+    INSTALLED.call_once(|| {
+        let shows = super::setting("LOG").is_some();
+        tracing::subscriber::set_global_default(Cutter { shows }).unwrap();
+    });
+}
 
 /// Cuts the work of a lane off.
 pub(super) fn arm(lane: &str, cut: Cut) {
-    INSTALLED.call_once(|| tracing::subscriber::set_global_default(Cutter).unwrap());
+    listen();
     let mut armed = ARMED.lock().unwrap();
     armed.entry(lane.to_owned()).or_default().push(cut);
 }
@@ -53,7 +63,14 @@ fn is_due(passing: &Passing) -> bool {
     }
     let before = cuts.len();
     cuts.retain(|cut| cut.nth > 0);
-    cuts.len() < before
+    let due = cuts.len() < before;
+    HAPPENED.fetch_add(usize::from(due), Ordering::SeqCst);
+    due
+}
+
+/// How many cuts have happened in this process.
+pub(super) fn happened() -> usize {
+    HAPPENED.load(Ordering::SeqCst)
 }
 
 #[derive(Default)]
@@ -74,12 +91,25 @@ impl Visit for Passing {
     fn record_debug(&mut self, _field: &Field, _value: &dyn Debug) {}
 }
 
-/// Listens to the places only; nothing else is even put together.
-struct Cutter;
+/// Listens to the places; nothing else is even put together.
+struct Cutter {
+    shows: bool,
+}
+
+/// An event's fields, as they come.
+struct Shown(String);
+
+impl Visit for Shown {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0.push_str(&format!(" {field}={value:?}"));
+    }
+}
 
 impl Subscriber for Cutter {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let warns = *metadata.level() <= Level::WARN;
         metadata.target() == TARGET
+            || self.shows && warns && metadata.target().starts_with("portal_billing")
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
@@ -95,6 +125,12 @@ impl Subscriber for Cutter {
     fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
+        if event.metadata().target() != TARGET {
+            let mut shown = Shown(String::new());
+            event.record(&mut shown);
+            eprintln!("{}{}", event.metadata().level(), shown.0);
+            return;
+        }
         let mut passing = Passing::default();
         event.record(&mut passing);
         if is_due(&passing) {

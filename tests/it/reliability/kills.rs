@@ -7,13 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
-use reqwest::Method;
-use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::invariants::{self, Wanted};
 use super::score::Score;
-use super::world::{Portal, World};
+use super::world::{Asked, Portal, World};
 use super::{Dice, of_tier, seed};
 use crate::support::database::Database;
 use crate::support::process::Process;
@@ -23,13 +21,6 @@ const CALLERS: usize = 6;
 /// The promise: all work is over so long after the service is back.
 const OVER_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-
-/// One caller's request, to be asked again at the end.
-struct Asked {
-    path: String,
-    key: String,
-    body: Value,
-}
 
 /// The replicas' addresses, for the callers.
 type Addresses = Mutex<[String; 2]>;
@@ -51,13 +42,8 @@ impl Load<'_> {
                 .world
                 .customer(self.portal, &format!("kill-{number}"))
                 .await;
-            let asked = Asked {
-                path: self
-                    .portal
-                    .path(&format!("/customers/{customer}/payment-methods")),
-                key: format!("kill-key-{number}"),
-                body: json!({"payment_method": self.world.card(self.portal).await}),
-            };
+            let key = format!("kill-key-{number}");
+            let asked = self.world.saving(self.portal, &customer, &key).await;
             let address = self.addresses.lock().unwrap()[number % 2].clone();
             self.ask(&address, &asked).await;
             self.asked.lock().unwrap().push(asked);
@@ -65,11 +51,7 @@ impl Load<'_> {
     }
 
     async fn ask(&self, address: &str, asked: &Asked) -> Option<(u16, String)> {
-        let key = Some(asked.key.as_str());
-        let answer = self
-            .world
-            .try_call(address, Method::POST, &asked.path, key, &asked.body)
-            .await?;
+        let answer = self.world.ask(address, asked, 5).await?;
         Some((answer.status.as_u16(), answer.text))
     }
 }
@@ -156,13 +138,10 @@ async fn replicas_that_are_killed_under_load_lose_nothing_and_double_nothing() {
     for asked in &asked {
         let heard = load.ask(&replicas[0].base_url, asked).await;
         if !matches!(heard, Some((201, _))) {
-            score.violation(format!("{}: {heard:?}", asked.key));
+            score.violation(format!("{:?}: {heard:?}", asked.key));
         }
     }
-    let wanted = Wanted {
-        customers: asked.len(),
-        subscriptions: 0,
-    };
+    let wanted = Wanted::customers(asked.len());
     for wrong in invariants::check(&world, &portal, wanted).await {
         score.violation(wrong);
     }

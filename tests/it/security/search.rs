@@ -17,7 +17,7 @@ pub(super) struct Canary {
 }
 
 /// Each byte as the character of its number: what is not text can be searched like text then.
-pub(super) fn readable(bytes: &[u8]) -> String {
+pub(crate) fn readable(bytes: &[u8]) -> String {
     bytes.iter().copied().map(char::from).collect()
 }
 
@@ -55,7 +55,7 @@ impl Canary {
 }
 
 /// Everything that the database holds: files as they are, or every row of every table as text.
-pub(super) async fn contents(database: &FreshDatabase) -> Vec<u8> {
+pub(crate) async fn contents(database: &FreshDatabase) -> Vec<u8> {
     let Some(file) = database.file() else {
         return rows(&database.url).await;
     };

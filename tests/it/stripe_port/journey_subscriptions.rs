@@ -370,6 +370,7 @@ async fn an_ended_subscription_is_still_listed() {
         invoice_now: Some(true),
         prorate: Some(true),
         comment: Some("too dear"),
+        expand: &["latest_invoice"],
     };
     let ended: Subscription = stripe
         .send(subscriptions::cancel(&made.id, &cancellation).unwrap())

@@ -143,7 +143,7 @@ async fn a_declined_one_waits_again(engine: Database) {
     assert_eq!(at_stripe(&service, "subscription").await.len(), 0);
     let again = service.post_once(&approve, "approve-1", json!({})).await;
     assert_eq!(again.header("idempotency-replayed"), Some("true"));
-    again.problem(402, "payment_declined");
+    assert_eq!(again.expect(402)["code"], "payment_declined");
     let card = service.card("visa").await;
     let good = json!({"payment_method": card, "default": true});
     service.save(id, "save-0002", good).await.expect(201);

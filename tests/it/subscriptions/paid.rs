@@ -188,9 +188,24 @@ async fn what_cannot_be_paid_with_is_refused_before_anything_is_sent(engine: Dat
         refused.problem(409, "payment_method_unusable");
     }
     assert_eq!(service.calls().await, Vec::<String>::new());
-    // An expired default is none.
-    let year = 32_000_000_i64;
-    service.clock.advance_millis(year * 20 * 1000);
+    // An expired default is none: this card is good to the end of this month.
+    let now = service.clock.now();
+    let (year, month) = (
+        now.to_rfc3339()[..4].to_owned(),
+        now.to_rfc3339()[5..7].to_owned(),
+    );
+    let form = [
+        ("type", "card"),
+        ("card[number]", "4242424242424242"),
+        ("card[exp_year]", year.as_str()),
+        ("card[exp_month]", month.trim_start_matches('0')),
+        ("card[cvc]", "123"),
+    ];
+    let card = service.stripe("/v1/payment_methods", &form).await;
+    let body = json!({"payment_method": card["id"], "default": true});
+    service.save(&rich, "save-exp1", body).await.expect(201);
+    service.clock.advance_millis(32 * 86_400 * 1000);
+    service.forget_calls().await;
     let expired = subscribe(&service, "expired-1", order(&rich, "gold")).await;
     expired.problem(409, "payment_method_required");
     assert_eq!(service.calls().await, Vec::<String>::new());

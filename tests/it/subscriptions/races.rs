@@ -139,9 +139,9 @@ async fn a_cancel_that_races_the_making_wins(engine: Database) {
         .map(|event| event.seq)
         .collect();
     assert_eq!(sequence, [1, 2]);
-    let first = service.get(&format!(
+    let path = format!(
         "/v1/portals/acme/operations/{}",
         operation["id"].as_str().unwrap()
-    ));
-    assert_eq!(first.await.expect(200)["status"], "succeeded");
+    );
+    assert_eq!(service.get(&path).await.expect(200)["status"], "succeeded");
 }

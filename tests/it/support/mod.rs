@@ -6,5 +6,6 @@ pub(crate) mod contract;
 pub(crate) mod database;
 pub(crate) mod fake_stripe;
 pub(crate) mod process;
+pub(crate) mod receiver;
 pub(crate) mod service;
 pub(crate) mod simulator;

@@ -98,6 +98,7 @@ pub(super) fn customer_of(name: &str) -> Result<CustomerRef, Error> {
         (status = 201, description = "The customer", body = CustomerBody),
         (status = 409, description = "A customer of this external id exists, or another request changed it"),
     ),
+    extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["customers:write"])),
 )]
 #[post("/v1/portals/{portal}/customers")]
@@ -124,6 +125,7 @@ pub(crate) async fn create(
     tag = "Customers",
     params(PortalPath, CustomerListParams),
     responses((status = 200, description = "A page of customers, newest first", body = CustomerPage)),
+    extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["customers:read"])),
 )]
 #[get("/v1/portals/{portal}/customers")]
@@ -183,6 +185,7 @@ fn time(pointer: &str, text: Option<String>) -> Result<Option<Timestamp>, Error>
         (status = 200, description = "The customer", body = CustomerBody),
         (status = 304, description = "The caller has it already"),
     ),
+    extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["customers:read"])),
 )]
 #[get("/v1/portals/{portal}/customers/{customer}")]
@@ -218,6 +221,7 @@ pub(crate) async fn get(
         (status = 409, description = "The payment method cannot be used or is still needed, the module is not ready, or another request changed the customer"),
         (status = 412, description = "A precondition does not hold"),
     ),
+    extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["customers:write"])),
 )]
 #[patch("/v1/portals/{portal}/customers/{customer}")]

@@ -224,27 +224,39 @@ pub enum AccessReason {
     NoSubscription,
 }
 
+impl From<Decision> for AccessDecision {
+    fn from(decision: Decision) -> Self {
+        match decision {
+            Decision::Allow => Self::Allow,
+            Decision::Grace => Self::Grace,
+            Decision::Deny => Self::Deny,
+        }
+    }
+}
+
+impl From<Reason> for AccessReason {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::Active => Self::Active,
+            Reason::Trialing => Self::Trialing,
+            Reason::Free => Self::Free,
+            Reason::PastDue => Self::PastDue,
+            Reason::Incomplete => Self::Incomplete,
+            Reason::Unpaid => Self::Unpaid,
+            Reason::Paused => Self::Paused,
+            Reason::Canceled => Self::Canceled,
+            Reason::Expired => Self::Expired,
+            Reason::PendingApproval => Self::PendingApproval,
+            Reason::NoSubscription => Self::NoSubscription,
+        }
+    }
+}
+
 impl From<Access> for AccessBody {
     fn from(access: Access) -> Self {
         Self {
-            decision: match access.decision {
-                Decision::Allow => AccessDecision::Allow,
-                Decision::Grace => AccessDecision::Grace,
-                Decision::Deny => AccessDecision::Deny,
-            },
-            reason: match access.reason {
-                Reason::Active => AccessReason::Active,
-                Reason::Trialing => AccessReason::Trialing,
-                Reason::Free => AccessReason::Free,
-                Reason::PastDue => AccessReason::PastDue,
-                Reason::Incomplete => AccessReason::Incomplete,
-                Reason::Unpaid => AccessReason::Unpaid,
-                Reason::Paused => AccessReason::Paused,
-                Reason::Canceled => AccessReason::Canceled,
-                Reason::Expired => AccessReason::Expired,
-                Reason::PendingApproval => AccessReason::PendingApproval,
-                Reason::NoSubscription => AccessReason::NoSubscription,
-            },
+            decision: access.decision.into(),
+            reason: access.reason.into(),
             until: access.until.map(Timestamp::to_rfc3339),
         }
     }

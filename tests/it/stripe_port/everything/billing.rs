@@ -149,6 +149,7 @@ pub(super) fn of_subscriptions() -> Built {
         invoice_now: Some(true),
         prorate: Some(true),
         comment: Some("too dear"),
+        expand: &["latest_invoice"],
     };
     let filter = SubscriptionFilter {
         customer: Some("cus_1"),
