@@ -272,7 +272,9 @@ impl App {
         order: Order,
         method: &PaymentMethod,
     ) -> Result<Next, StoreError> {
-        let (customer, saved) = self.keep_method(conn, operation, method).await?;
+        let Some((customer, saved)) = self.keep_method(conn, operation, method).await? else {
+            return self.undone(conn, operation, subscription, unusable()).await;
+        };
         let order = Order {
             method: Some(Named {
                 saved: Some(saved.id),
