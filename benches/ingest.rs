@@ -90,24 +90,37 @@ impl Plan {
 async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> u16 {
     buffer.clear();
     loop {
-        assert!(stream.read_buf(buffer).await.unwrap() > 0, "the connection was closed");
+        assert!(
+            stream.read_buf(buffer).await.unwrap() > 0,
+            "the connection was closed"
+        );
         let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") else {
             continue;
         };
-        let head = std::str::from_utf8(&buffer[..end]).unwrap().to_ascii_lowercase();
+        let head = std::str::from_utf8(&buffer[..end])
+            .unwrap()
+            .to_ascii_lowercase();
         let length = head
             .lines()
             .find_map(|line| line.strip_prefix("content-length: "))
             .map_or(0, |length| length.trim().parse().unwrap());
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         while buffer.len() < end + 4 + length {
-            assert!(stream.read_buf(buffer).await.unwrap() > 0, "the answer broke off");
+            assert!(
+                stream.read_buf(buffer).await.unwrap() > 0,
+                "the answer broke off"
+            );
         }
         return status;
     }
 }
 
-async fn send(plan: Arc<Plan>, next: Arc<AtomicUsize>, begun: Instant, requests: Arc<Vec<Vec<u8>>>) -> (Vec<u64>, usize) {
+async fn send(
+    plan: Arc<Plan>,
+    next: Arc<AtomicUsize>,
+    begun: Instant,
+    requests: Arc<Vec<Vec<u8>>>,
+) -> (Vec<u64>, usize) {
     let mut stream = TcpStream::connect(&plan.address).await.unwrap();
     stream.set_nodelay(true).unwrap();
     let (mut times, mut failed, mut buffer) = (Vec::new(), 0, Vec::new());
@@ -154,12 +167,18 @@ async fn main() {
         now,
     });
     // Signed before the time is taken: that is Stripe's work.
-    let requests: Arc<Vec<Vec<u8>>> = Arc::new((0..plan.events).map(|event| plan.request(event)).collect());
+    let requests: Arc<Vec<Vec<u8>>> =
+        Arc::new((0..plan.events).map(|event| plan.request(event)).collect());
     let next = Arc::new(AtomicUsize::new(0));
     let begun = Instant::now();
     let mut senders = Vec::new();
     for _ in 0..plan.connections {
-        let sender = send(Arc::clone(&plan), Arc::clone(&next), begun, Arc::clone(&requests));
+        let sender = send(
+            Arc::clone(&plan),
+            Arc::clone(&next),
+            begun,
+            Arc::clone(&requests),
+        );
         senders.push(sender);
     }
     let results = futures_util::future::join_all(senders).await;

@@ -180,9 +180,10 @@ impl App {
             return Ok(None);
         }
         let saved = store::payment_methods::of_customer(conn, &customer.id).await?;
-        let usable = saved.into_iter().rev().find(|method| {
-            method.stripe.id_in(account, mode).is_some() && method.is_usable(now)
-        });
+        let usable = saved
+            .into_iter()
+            .rev()
+            .find(|method| method.stripe.id_in(account, mode).is_some() && method.is_usable(now));
         let method = usable.ok_or_else(|| {
             Error::new(
                 Code::PaymentMethodRequired,
