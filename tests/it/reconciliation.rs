@@ -173,6 +173,10 @@ async fn sql(service: &Service, statements: &str) {
         use diesel::Connection;
         use diesel::connection::SimpleConnection;
         let mut connection = diesel::SqliteConnection::establish(file).unwrap();
+        // The service writes, too.
+        connection
+            .batch_execute("PRAGMA busy_timeout = 5000")
+            .unwrap();
         connection.batch_execute(statements).unwrap();
         return;
     }

@@ -115,6 +115,7 @@ async fn what_was_at_stripe_before_is_taken_over(engine: Database) {
     // Once taken over it is like any other: nothing more to take, and followed from here on.
     let again = reconcile(&service, true).await;
     assert_eq!(found(&again, true), Vec::<String>::new());
+    assert_eq!(writes(&service).await, Vec::<String>::new());
     let url = format!("{}/v1/subscriptions/{there}", service.simulator.base_url());
     let key = crate::support::service::SECRET_KEY;
     Service::answer(service.client.request(Method::DELETE, url).bearer_auth(key))
@@ -123,6 +124,5 @@ async fn what_was_at_stripe_before_is_taken_over(engine: Database) {
     assert_eq!(found(&reconcile(&service, true).await, true).len(), 1);
     let listed = service.get(RECONCILIATIONS).await.expect(200);
     assert_eq!(listed["data"].as_array().unwrap().len(), 4);
-    assert_eq!(writes(&service).await, Vec::<String>::new());
     assert_eq!(at_stripe(&service, "charge").await.len(), charges);
 }

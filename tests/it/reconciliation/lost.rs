@@ -1,7 +1,5 @@
 //! Rows that are lost: a database restored from a copy that is older than what Stripe has.
 
-use std::fs;
-
 use serde_json::{Value, json};
 
 use super::{
@@ -81,16 +79,13 @@ async fn lost_rows_are_made_anew_from_what_stripe_has(engine: Database) {
     assert_eq!(at_stripe(&service, "charge").await.len(), charges);
 }
 
-/// A backup, what happened after it, and the backup put back.
+/// A backup, what happened after it, and a service on what was restored from it.
 #[tokio::test]
 async fn a_restored_backup_is_brought_up_to_what_stripe_has() {
     let mut service = shop(Database::Lite, &[]).await;
     let early = subscriber(&service, "early", "gold").await;
-    service.stop();
-    let file = service.database.file().unwrap().to_owned();
-    let backup = format!("{file}.backup");
-    fs::copy(&file, &backup).unwrap();
-    service.run().await;
+    let backup = format!("{}.backup", service.database.file().unwrap());
+    sql(&service, &format!("VACUUM INTO '{backup}'")).await;
     let late = subscriber(&service, "late", "seats").await;
     let path = format!(
         "{}/{}/cancel",
@@ -100,12 +95,9 @@ async fn a_restored_backup_is_brought_up_to_what_stripe_has() {
     service.post(&path, json!({"at": "now"})).await.expect(200);
     let charges = at_stripe(&service, "charge").await.len();
     service.stop();
-    for ending in ["-wal", "-shm"] {
-        // They are gone already after a clean end.
-        fs::remove_file(format!("{file}{ending}")).unwrap_or_default();
-    }
-    fs::copy(&backup, &file).unwrap();
-    service.run().await;
+    let url = format!("sqlite://{backup}");
+    let restored = service.one_more(&[("database.url", &url)]).await;
+    service.base_url.clone_from(&restored.base_url);
     assert_eq!(
         subscription(&service, &early["id"]).await["status"],
         "active"
@@ -121,4 +113,5 @@ async fn a_restored_backup_is_brought_up_to_what_stripe_has() {
     assert_eq!(status(&late).await, "active");
     assert_eq!(writes(&service).await, Vec::<String>::new());
     assert_eq!(at_stripe(&service, "charge").await.len(), charges);
+    drop(restored);
 }

@@ -189,6 +189,6 @@ async fn a_call_that_fails_is_made_again(engine: Database) {
     let done = reconcile(&service, false).await;
     assert_eq!(found(&done, false), Vec::<String>::new());
     assert_eq!(done["error"], Value::Null);
-    // Four, and the one that was made twice.
-    assert_eq!(done["requests"], 5);
+    // Three, and the one that was made twice.
+    assert_eq!(done["requests"], 4);
 }
