@@ -9,9 +9,7 @@ use crate::domain::catalog::{
 };
 use crate::domain::currency::Currency;
 use crate::domain::money::{Money, UnitAmount};
-use crate::domain::pricing::{
-    Interval, IntervalUnit, Pricing, TaxBehavior, Terms, UnitPrice,
-};
+use crate::domain::pricing::{Interval, IntervalUnit, Pricing, TaxBehavior, Terms, UnitPrice};
 use crate::domain::slug::Slug;
 use crate::domain::stripe_key::Mode;
 use crate::domain::stripe_link::StripeLink;
@@ -163,7 +161,10 @@ impl World {
     fn apply(&mut self, task: Task) {
         let stored = |plans: &mut Vec<StoredPlan>, plan: &str| {
             let plan = slug(plan);
-            plans.iter().position(|own| own.known.plan.id == plan).unwrap()
+            plans
+                .iter()
+                .position(|own| own.known.plan.id == plan)
+                .unwrap()
         };
         match task {
             Task::CreateProduct { plan, name } => {
@@ -194,7 +195,10 @@ impl World {
             } => {
                 let place = stored(&mut self.product.plans, &plan);
                 let stored = &mut self.product.plans[place];
-                assert_eq!(stored.product.as_ref().unwrap().link, link(ACCOUNT, product));
+                assert_eq!(
+                    stored.product.as_ref().unwrap().link,
+                    link(ACCOUNT, product)
+                );
                 assert_eq!(stored.known.plan.revision, revision);
                 let id = format!("made_{plan}_{revision}");
                 stored.price = Some(PriceAtStripe {
