@@ -406,7 +406,8 @@ impl App {
                 if round.it.phase == Phase::PaymentMethods {
                     let (count, last) = visited(&round.it.place);
                     let cut = round.it.sweep_slot.is_some() && count >= METHODS_PER_SWEEP;
-                    round.it.methods_place = last.filter(|_| cut).unwrap_or_default().to_owned();
+                    let place = last.filter(|_| cut).unwrap_or_default();
+                    place.clone_into(&mut round.it.methods_place);
                 }
                 round.next_phase();
                 Ok(())
@@ -420,21 +421,18 @@ impl App {
         round: &mut Round,
         reply: &RawReply,
     ) -> Result<(), StoreError> {
-        match round.it.phase {
-            Phase::Customers => {
-                let page: List<customers::Customer> = read(reply)?;
-                for said in &page.data {
-                    self.customer_listed(conn, round, said).await?;
-                }
-                round.next_page(&page);
+        if round.it.phase == Phase::Customers {
+            let page: List<customers::Customer> = read(reply)?;
+            for said in &page.data {
+                self.customer_listed(conn, round, said).await?;
             }
-            _ => {
-                let page: List<subscriptions::Subscription> = read(reply)?;
-                for said in &page.data {
-                    self.subscription_listed(conn, round, said).await?;
-                }
-                round.next_page(&page);
+            round.next_page(&page);
+        } else {
+            let page: List<subscriptions::Subscription> = read(reply)?;
+            for said in &page.data {
+                self.subscription_listed(conn, round, said).await?;
             }
+            round.next_page(&page);
         }
         Ok(())
     }

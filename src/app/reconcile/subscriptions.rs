@@ -294,7 +294,7 @@ fn blank(
         latest_invoice: None,
         scheduled_change: None,
         requested: None,
-        metadata: Default::default(),
+        metadata: std::collections::BTreeMap::default(),
         stripe: None,
         stripe_item: None,
         stripe_at: None,

@@ -536,6 +536,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one line per refusal")]
     fn refusals_point_at_the_field() {
         let month = json!({"unit": "month", "count": 1});
         let usd = |amount: i64| json!({"amount": amount, "currency": "usd"});
