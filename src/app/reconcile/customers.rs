@@ -1,6 +1,6 @@
 //! Customers: compared, linked again, unlinked when Stripe has them no more.
 
-use super::step::{Round, Whose, is_unsettled};
+use super::round::{Round, Whose, is_unsettled};
 use crate::app::App;
 use crate::app::stripe_metadata::{CUSTOMER, EXTERNAL_ID, OPERATION};
 use crate::domain::customer::{self, Address, Customer, NAME_MAX_CHARS};
