@@ -55,9 +55,9 @@ pub struct State {
 /// Mounts every route, and with that describes it.
 pub fn routes(config: &mut ServiceConfig<'_>) {
     use v1::{
-        access, audit_log, credentials, customers, events, hooks, hosted, imports, invoices, operations,
-        payment_methods, portals, products, stripe_events, stripe_module, subscriptions,
-        webhook_deliveries, webhook_endpoints,
+        access, audit_log, credentials, customers, events, hooks, hosted, imports, invoices,
+        operations, payment_methods, portals, products, stripe_events, stripe_module,
+        subscriptions, webhook_deliveries, webhook_endpoints,
     };
     config
         .service(portals::list)

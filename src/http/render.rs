@@ -84,7 +84,8 @@ impl Render for Views {
             }
             Outcome::Invoice(invoice) => {
                 let tag = invoice.tag();
-                json(200, &InvoiceBody::from((**invoice).clone())).with("etag", format!("\"{tag}\""))
+                json(200, &InvoiceBody::from((**invoice).clone()))
+                    .with("etag", format!("\"{tag}\""))
             }
             Outcome::StripeEvent(event) => json(202, &StripeEventBody::from((**event).clone())),
             Outcome::Accepted(operation) => {

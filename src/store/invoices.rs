@@ -215,10 +215,7 @@ pub struct Shown {
 }
 
 /// The lines of these invoices, by the invoice's id.
-async fn lines_of(
-    conn: &mut Conn,
-    ids: &[&str],
-) -> Result<HashMap<String, Vec<Line>>, StoreError> {
+async fn lines_of(conn: &mut Conn, ids: &[&str]) -> Result<HashMap<String, Vec<Line>>, StoreError> {
     let mut lines: HashMap<String, Vec<Line>> = HashMap::new();
     if ids.is_empty() {
         return Ok(lines);
@@ -236,10 +233,7 @@ async fn lines_of(
     Ok(lines)
 }
 
-async fn with_lines(
-    conn: &mut Conn,
-    rows: Vec<InvoiceRow>,
-) -> Result<Vec<Invoice>, StoreError> {
+async fn with_lines(conn: &mut Conn, rows: Vec<InvoiceRow>) -> Result<Vec<Invoice>, StoreError> {
     let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
     let mut lines = lines_of(conn, &ids).await?;
     rows.into_iter()

@@ -2,8 +2,8 @@
 //! and metadata are ours.
 
 use super::event::{Incoming, Place};
-use super::subscription::News;
 use super::names::ours_in;
+use super::subscription::News;
 use super::work::{Named, Verdict, Work};
 use crate::app::stripe_metadata as ours;
 use crate::domain::customer::{self, Address, Customer, NAME_MAX_CHARS};

@@ -9,7 +9,8 @@ use crate::domain::slug::Slug;
 use crate::domain::stripe_key::Mode;
 use crate::ids::{Id, Kind};
 use crate::stripe::{
-    API_VERSION, Bare, CheckoutSession, Customer, Expandable, Invoice, PaymentMethod, SetupIntent, Subscription,
+    API_VERSION, Bare, CheckoutSession, Customer, Expandable, Invoice, PaymentMethod, SetupIntent,
+    Subscription,
 };
 
 /// Attempts for which an event waits until what it names comes by itself; then it is asked for.

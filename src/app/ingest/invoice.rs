@@ -3,7 +3,8 @@
 use super::event::{Incoming, Place};
 use super::names::{LinkKey, Names, ours_in};
 use super::subscription::News;
-use super::work::{Change, Named, Verdict, Work, must, texts};
+use super::tell::Change;
+use super::work::{Named, Verdict, Work, must, texts};
 use crate::app::answer::Outcome;
 use crate::app::invoices::snapshot;
 use crate::app::stripe_metadata as ours;
@@ -229,7 +230,8 @@ impl Work<'_> {
         row.changed |= after != row.it;
         row.lines_changed |= after.lines != row.it.lines;
         row.it = after.clone();
-        self.latest.insert(key_of(&after.stripe), Latest::from(&after));
+        self.latest
+            .insert(key_of(&after.stripe), Latest::from(&after));
         if before.is_some_and(|before| before.version == after.version) {
             return;
         }

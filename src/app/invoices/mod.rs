@@ -5,8 +5,8 @@ mod settle;
 mod snapshot;
 mod upcoming;
 
-pub(super) use snapshot::snapshot;
 pub use settle::Settlement;
+pub(super) use snapshot::snapshot;
 pub use upcoming::UpcomingView;
 
 use super::answer::Outcome;

@@ -15,7 +15,10 @@ use crate::stripe::invoices::{self as there, Preview};
 use crate::stripe::{Outcome, StripeError};
 
 /// Stripe's words for there being none (<https://docs.stripe.com/error-codes>).
-const NONE: [&str; 2] = ["invoice_upcoming_none", "invoice_no_subscription_line_items"];
+const NONE: [&str; 2] = [
+    "invoice_upcoming_none",
+    "invoice_no_subscription_line_items",
+];
 
 /// The next invoice of a subscription as it would be if nothing changed. Amounts are in minor units.
 #[derive(Clone, Debug)]
