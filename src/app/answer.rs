@@ -9,6 +9,7 @@ use super::deliveries::Replayed;
 use super::endpoints::EndpointView;
 use super::hosted::{HostedPage, SetupIntentView};
 use super::payment_methods::MethodView;
+use super::reconcile::ReconciliationView;
 use super::subscriptions::SubscriptionView;
 use crate::domain::catalog::Product;
 use crate::domain::customer::Customer;
@@ -89,6 +90,8 @@ pub enum Outcome {
     Invoice(Box<Invoice>),
     /// An event of Stripe's that is tried again (202).
     StripeEvent(Box<InboxEvent>),
+    /// A reconciliation: under way (202) or over (200).
+    Reconciliation(Box<ReconciliationView>),
     /// Done, and there is nothing to show (204).
     Nothing,
     /// A webhook endpoint of the portal's (200).

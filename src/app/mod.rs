@@ -41,6 +41,7 @@ pub mod operations;
 pub mod payment_methods;
 pub mod portals;
 mod publish;
+pub mod reconcile;
 pub mod retention;
 mod stripe_errors;
 mod stripe_metadata;

@@ -56,8 +56,8 @@ pub struct State {
 pub fn routes(config: &mut ServiceConfig<'_>) {
     use v1::{
         access, audit_log, credentials, customers, events, hooks, hosted, imports, invoices,
-        operations, payment_methods, portals, products, stripe_events, stripe_module,
-        subscriptions, webhook_deliveries, webhook_endpoints,
+        operations, payment_methods, portals, products, reconciliations, stripe_events,
+        stripe_module, subscriptions, webhook_deliveries, webhook_endpoints,
     };
     config
         .service(portals::list)
@@ -121,6 +121,9 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(webhook_endpoints::rotate_secret)
         .service(webhook_deliveries::replay)
         .service(webhook_deliveries::list)
+        .service(reconciliations::create)
+        .service(reconciliations::list)
+        .service(reconciliations::get)
         .service(audit_log::list)
         .service(hooks::receive)
         .service(service::healthz)

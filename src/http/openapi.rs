@@ -125,6 +125,7 @@ fn base() -> OpenApi {
             tag("Operations", "Durable units of work that reach Stripe."),
             tag("Events", "What happened, for those who poll."),
             tag("Webhooks", "Where this service posts what happened."),
+            tag("Reconciliations", "What is stored here against what Stripe has."),
             tag("Audit", "Who did what."),
             tag("Hooks", "Where Stripe delivers."),
             tag("Service", "The service itself."),

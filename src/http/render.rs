@@ -14,6 +14,7 @@ use super::v1::invoices::InvoiceBody;
 use super::v1::operations::OperationBody;
 use super::v1::payment_methods::tagged;
 use super::v1::products::ProductBody;
+use super::v1::reconciliations::ReconciliationBody;
 use super::v1::stripe_events::StripeEventBody;
 use super::v1::subscriptions;
 use super::v1::webhook_deliveries::ReplayBody;
@@ -22,6 +23,7 @@ use crate::app::Context;
 use crate::app::answer::{Answer, Outcome, Render, Rendered};
 use crate::app::endpoints::EndpointView;
 use crate::domain::error::Error;
+use crate::domain::reconciliation::Status;
 
 /// The answers of this API.
 pub struct Views;
@@ -88,6 +90,13 @@ impl Render for Views {
                     .with("etag", format!("\"{tag}\""))
             }
             Outcome::StripeEvent(event) => json(202, &StripeEventBody::from((**event).clone())),
+            Outcome::Reconciliation(view) => {
+                let (portal, id) = (&view.it.portal, &view.it.id);
+                let location = format!("/v1/portals/{portal}/reconciliations/{id}");
+                let running = view.it.status == Status::Running;
+                let body = ReconciliationBody::from((**view).clone());
+                json(if running { 202 } else { 200 }, &body).with("location", location)
+            }
             Outcome::Accepted(operation) => {
                 let location = format!(
                     "/v1/portals/{}/operations/{}",

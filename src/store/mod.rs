@@ -31,6 +31,7 @@ pub mod plans;
 pub mod portal_keys;
 pub mod portals;
 mod pricing;
+pub mod reconciliations;
 mod schema;
 pub mod signing_keys;
 pub mod stripe_events;

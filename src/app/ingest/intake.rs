@@ -298,7 +298,9 @@ impl App {
         events: &[&Incoming],
         now: Timestamp,
     ) -> Result<Taken, StoreError> {
-        let rows: Vec<_> = events.iter().map(|event| event.row()).collect();
+        let mut rows: Vec<_> = events.iter().map(|event| event.row()).collect();
+        // In one order everywhere: two that store the same events wait for each other, never in a ring.
+        rows.sort_unstable_by(|a, b| (&a.portal, &a.id).cmp(&(&b.portal, &b.id)));
         let rows: Vec<_> = rows.iter().collect();
         let first: HashSet<(String, String)> = stripe_events::insert(conn, &rows)
             .await?

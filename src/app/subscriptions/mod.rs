@@ -305,7 +305,7 @@ impl App {
     }
 
     /// Writes the audit entry and the event of a subscription's version.
-    async fn tell_of_subscription(
+    pub(super) async fn tell_of_subscription(
         &self,
         conn: &mut Conn,
         context: &Context,

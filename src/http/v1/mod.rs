@@ -15,6 +15,7 @@ pub mod payment_methods;
 pub mod portals;
 pub mod pricing;
 pub mod products;
+pub mod reconciliations;
 pub mod stripe_events;
 pub mod stripe_module;
 pub mod subscriptions;
