@@ -297,6 +297,8 @@ async fn whatever_goes_wrong_is_tried_again(engine: Database) {
     assert_eq!(elsewhere.connections(), 0, "no redirect was followed");
     // Nobody there at all.
     drop(receiver);
+    // Another moment, so that the log has an order.
+    service.clock.advance_millis(1_000);
     publish(&service, "acme", &[(UPDATED, "subn_a", 8)]).await;
     let failed = |all: &[Value]| all.last().is_some_and(|it| it["attempts"] == 1);
     let log = log(&service, &made, |all| all.len() == 8 && failed(all)).await;
