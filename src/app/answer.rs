@@ -39,6 +39,10 @@ impl Rendered {
 }
 
 /// What a use case came to.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one value lives per request; the small variants are rare"
+)]
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// A durable operation that goes on by itself (202).

@@ -402,7 +402,7 @@ impl App {
         let mode = input.api_key.mode();
         let account_id = &verdict.account.id;
         let elsewhere =
-            store::subscriptions::live_elsewhere(conn, portal, account_id, mode).await?;
+            store::stripe_objects::count_elsewhere(conn, portal, account_id, mode).await?;
         let moved =
             before.is_some_and(|before| before.account_id != *account_id || before.mode != mode);
         let same_account = before.is_some_and(|before| before.account_id == *account_id);
@@ -415,9 +415,8 @@ impl App {
             return Err(Error::new(
                 code,
                 format!(
-                    "{elsewhere} live subscriptions of this portal are billed in another Stripe \
-                     account or mode. End them there first; confirm_account_change does not override \
-                     this."
+                    "{elsewhere} objects of this portal live in another Stripe account or mode. \
+                     End them there first; confirm_account_change does not override this."
                 ),
             )
             .into());

@@ -53,6 +53,7 @@ named! {
 
 impl Phase {
     /// What comes after it.
+    #[must_use]
     pub const fn next(self) -> Self {
         match self {
             Self::Adopt => Self::Customers,

@@ -53,6 +53,7 @@ pub struct State {
 }
 
 /// Mounts every route, and with that describes it.
+#[expect(clippy::too_many_lines, reason = "one line per route")]
 pub fn routes(config: &mut ServiceConfig<'_>) {
     use v1::{
         access, audit_log, credentials, customers, events, hooks, hosted, imports, invoices,

@@ -29,6 +29,7 @@ use crate::domain::reconciliation::Status;
 pub struct Views;
 
 impl Render for Views {
+    #[expect(clippy::too_many_lines, reason = "one arm per outcome")]
     fn outcome(&self, outcome: &Outcome) -> Rendered {
         match outcome {
             Outcome::Nothing => Rendered {

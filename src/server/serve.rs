@@ -164,6 +164,10 @@ impl Server {
     ///
     /// # Errors
     /// When the server itself fails.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "the one place where everything is put to work"
+    )]
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let settings = &self.config.server;
         let metrics = telemetry::metrics_handle();

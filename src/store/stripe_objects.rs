@@ -109,6 +109,43 @@ pub async fn forget(
     Ok(())
 }
 
+/// How many objects of the portal live in another account or mode than this one. Products and Prices
+/// do not count: they are published anew where the portal goes.
+///
+/// # Errors
+/// What the database answers.
+pub async fn count_elsewhere(
+    conn: &mut Conn,
+    portal: &Slug,
+    account_id: &str,
+    mode: Mode,
+) -> Result<i64, StoreError> {
+    Ok(db!(conn, c => stripe_objects::table
+        .filter(stripe_objects::portal_id.eq(portal.as_str()))
+        .filter(stripe_objects::kind.ne_all([PRODUCT, PRICE]))
+        .filter(
+            stripe_objects::account_id
+                .ne(account_id)
+                .or(stripe_objects::livemode.ne(mode.livemode())),
+        )
+        .count()
+        .get_result(c)
+        .await)?)
+}
+
+/// How many objects of that kind at Stripe belong to the portal.
+///
+/// # Errors
+/// What the database answers.
+pub async fn count(conn: &mut Conn, portal: &Slug, kind: &str) -> Result<i64, StoreError> {
+    Ok(db!(conn, c => stripe_objects::table
+        .filter(stripe_objects::portal_id.eq(portal.as_str()))
+        .filter(stripe_objects::kind.eq(kind))
+        .count()
+        .get_result(c)
+        .await)?)
+}
+
 /// Which of these objects of an account and mode are known, in whichever portal: each with its portal.
 ///
 /// # Errors

@@ -156,30 +156,6 @@ pub async fn live_paid_in_portal(conn: &mut Conn, portal: &Slug) -> Result<bool,
         .await)?)
 }
 
-/// How many live subscriptions of the portal are billed in another Stripe account or mode than this.
-///
-/// # Errors
-/// What the database answers.
-pub async fn live_elsewhere(
-    conn: &mut Conn,
-    portal: &Slug,
-    account: &str,
-    mode: Mode,
-) -> Result<i64, StoreError> {
-    Ok(db!(conn, c => subscriptions::table
-        .filter(subscriptions::portal_id.eq(portal.as_str()))
-        .filter(subscriptions::ended_at.is_null())
-        .filter(subscriptions::stripe_id.is_not_null())
-        .filter(
-            subscriptions::stripe_account
-                .ne(account)
-                .or(subscriptions::stripe_livemode.ne(mode.livemode())),
-        )
-        .count()
-        .get_result(c)
-        .await)?)
-}
-
 /// Whether a product of the portal has a live subscription.
 ///
 /// # Errors

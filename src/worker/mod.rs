@@ -98,7 +98,7 @@ pub async fn dead_letters(app: App) {
         match app.count_dead_events().await {
             Ok(dead) => metrics::gauge!("stripe_events_dead").set(f64::from(dead)),
             Err(error) => {
-                tracing::warn!(cause = error.log_text(), "dead letters cannot be counted")
+                tracing::warn!(cause = error.log_text(), "dead letters cannot be counted");
             }
         }
     }

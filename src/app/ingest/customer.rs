@@ -30,7 +30,7 @@ impl Work<'_> {
             Err(other) => return other,
         };
         if deleted || said.deleted {
-            return self.customer_is_gone(event, place, said, before, news);
+            return self.customer_is_gone(event, place, said, &before, news);
         }
         if !event.is_pinned() && !news.surely_last {
             return Verdict::Refetch;
@@ -130,7 +130,7 @@ impl Work<'_> {
         event: &Incoming,
         place: &Place,
         said: &there::Customer,
-        before: Customer,
+        before: &Customer,
         news: News,
     ) -> Verdict {
         self.forget(place, &said.id);
@@ -176,6 +176,10 @@ fn email_of(said: &there::Customer) -> Option<String> {
     errors.is_empty().then_some(email)
 }
 
+#[expect(
+    clippy::option_option,
+    reason = "unreadable, none, and an address are three things"
+)]
 fn address_of(said: &there::Customer) -> Option<Option<Address>> {
     let part = |part: &Option<String>| part.clone().filter(|text| !text.is_empty());
     let parts = said.address.as_ref().map(|it| Address {

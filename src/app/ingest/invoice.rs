@@ -3,7 +3,8 @@
 use super::event::{Incoming, Place};
 use super::names::{LinkKey, Names, ours_in};
 use super::subscription::News;
-use super::work::{Change, Named, Verdict, Work, must, texts};
+use super::tell::Change;
+use super::work::{Named, Verdict, Work, must, texts};
 use crate::app::answer::Outcome;
 use crate::app::invoices::snapshot;
 use crate::app::stripe_metadata as ours;
@@ -165,7 +166,7 @@ impl Work<'_> {
             local_id: invoice.id.clone(),
         };
         self.know(&event.portal, object);
-        self.put_invoice(event, None, invoice);
+        self.put_invoice(event, None, &invoice);
         Verdict::Applied
     }
 
@@ -185,7 +186,7 @@ impl Work<'_> {
         heard.action_required = asks;
         let after = before.follow(&heard, self.now);
         let changes = after != *before;
-        self.put_invoice(event, Some(before), after);
+        self.put_invoice(event, Some(before), &after);
         if order == Order::Earlier && !changes {
             Verdict::Stale
         } else {
@@ -216,7 +217,7 @@ impl Work<'_> {
     }
 
     /// Stores an invoice as it is now, and tells of it and of the subscription that shows it.
-    fn put_invoice(&mut self, event: &Incoming, before: Option<&Invoice>, after: Invoice) {
+    fn put_invoice(&mut self, event: &Incoming, before: Option<&Invoice>, after: &Invoice) {
         let row = self
             .invoices
             .entry(after.id.clone())
@@ -226,11 +227,11 @@ impl Work<'_> {
                 changed: true,
                 lines_changed: true,
             });
-        row.changed |= after != row.it;
+        row.changed |= *after != row.it;
         row.lines_changed |= after.lines != row.it.lines;
         row.it = after.clone();
         self.latest
-            .insert(key_of(&after.stripe), Latest::from(&after));
+            .insert(key_of(&after.stripe), Latest::from(after));
         if before.is_some_and(|before| before.version == after.version) {
             return;
         }

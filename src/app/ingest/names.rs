@@ -36,6 +36,7 @@ impl<'a> Names<'a> {
         names
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm per kind of event")]
     fn add(&mut self, event: &'a Incoming) {
         let (Some(place), Ok(about)) = (&event.place, &event.about) else {
             return;

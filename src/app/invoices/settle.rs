@@ -167,18 +167,16 @@ impl App {
             return Ok(Next::Failed(invoice.conflict()));
         }
         let id = &invoice.stripe.id;
-        Ok(match operation.kind {
-            Kind::VoidInvoice => send(VOID, there::void(id).map_err(Error::from)?, None),
-            _ => {
-                let how = InvoicePaying {
-                    payment_method: state.method.as_deref(),
-                    // Somebody is there: the bank may ask for more than the card.
-                    off_session: Some(false),
-                    ..InvoicePaying::default()
-                };
-                send(PAY, there::pay(id, &how).map_err(Error::from)?, None)
-            }
-        })
+        if operation.kind == Kind::VoidInvoice {
+            return Ok(send(VOID, there::void(id).map_err(Error::from)?, None));
+        }
+        let how = InvoicePaying {
+            payment_method: state.method.as_deref(),
+            // Somebody is there: the bank may ask for more than the card.
+            off_session: Some(false),
+            ..InvoicePaying::default()
+        };
+        Ok(send(PAY, there::pay(id, &how).map_err(Error::from)?, None))
     }
 
     /// What follows from Stripe's answer.

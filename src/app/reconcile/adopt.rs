@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::customers::drift as customer_drift;
-use super::step::{Round, read};
+use super::round::Round;
+use super::step::read;
 use super::subscriptions::{Terms, customer_of, drift as subscription_drift, has_ended};
 use crate::app::App;
 use crate::domain::customer::CustomerRef;

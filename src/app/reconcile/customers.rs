@@ -1,6 +1,6 @@
 //! Customers: compared, linked again, unlinked when Stripe has them no more.
 
-use super::step::{Round, Whose, is_unsettled};
+use super::round::{Round, Whose, is_unsettled};
 use crate::app::App;
 use crate::app::stripe_metadata::{CUSTOMER, EXTERNAL_ID, OPERATION};
 use crate::domain::customer::{self, Address, Customer, NAME_MAX_CHARS};
@@ -239,7 +239,7 @@ impl App {
                 email,
                 address: None,
                 tax_ids: Vec::new(),
-                metadata: Default::default(),
+                metadata: std::collections::BTreeMap::default(),
                 default_payment_method: None,
                 stripe: None,
                 stripe_at: None,
@@ -340,6 +340,10 @@ fn email_of(said: &there::Customer) -> Option<String> {
 }
 
 /// `None` where it could not stand here.
+#[expect(
+    clippy::option_option,
+    reason = "unreadable, none, and an address are three things"
+)]
 fn address_of(said: &there::Customer) -> Option<Option<Address>> {
     let part = |part: &Option<String>| part.clone().filter(|text| !text.is_empty());
     let parts = said.address.as_ref().map(|it| Address {

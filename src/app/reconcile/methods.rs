@@ -1,6 +1,6 @@
 //! Payment methods of one customer: compared, taken over, taken away.
 
-use super::step::Round;
+use super::round::Round;
 use crate::app::App;
 use crate::app::stripe_metadata::PAYMENT_METHOD;
 use crate::domain::customer::Customer;

@@ -10,8 +10,10 @@
 //! whichever replica finds it without a lease goes on from there.
 
 mod adopt;
+mod call;
 mod customers;
 mod methods;
+mod round;
 mod step;
 mod subscriptions;
 mod sweep;

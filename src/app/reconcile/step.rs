@@ -5,19 +5,18 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
+use super::call::{Caller, Failed, Said};
+use super::round::Round;
 use super::{LEASE_MS, lease_lost};
-use crate::app::budget::Class;
+use crate::app::App;
 use crate::app::stripe_errors::refusal;
-use crate::app::{App, Context};
 use crate::clock::Timestamp;
 use crate::domain::error::{Code, Error};
-use crate::domain::reconciliation::{DRIFT_KEPT_MAX, Drift, Kind, Phase, Reconciliation, Status};
-use crate::domain::stripe_link::StripeLink;
-use crate::store::stripe_objects::{CUSTOMER, SUBSCRIPTION, StripeObject};
-use crate::store::{self, Conn, StoreError, operations, reconciliations, stripe_objects};
+use crate::domain::reconciliation::{Phase, Reconciliation, Status};
+use crate::store::stripe_objects::{CUSTOMER, SUBSCRIPTION};
+use crate::store::{Conn, StoreError, reconciliations};
 use crate::stripe::{
-    self, FrozenRequest, Identified, List, Outcome, Page, RawReply, StripeError, customers,
-    payment_methods, subscriptions,
+    FrozenRequest, List, Outcome, Page, RawReply, StripeError, customers, subscriptions,
 };
 
 /// Failures in a row after which a reconciliation is given up.
@@ -30,14 +29,8 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(20);
 /// Customers whose payment methods one sweep looks at; the next goes on behind them.
 const METHODS_PER_SWEEP: i64 = 1_000;
-/// Pages of one customer's payment methods.
-const METHOD_PAGES_MAX: usize = 20;
 /// Objects that are looked at to find the next one to ask for.
 const LOOKED_AT: i64 = 100;
-/// What changed here within this time before a call may be later than Stripe's answer to it, whatever
-/// the clocks of replicas say.
-const QUIET_MS: i64 = 5_000;
-
 /// What is asked of Stripe next.
 enum Ask {
     /// Nothing is left in this phase.
@@ -48,160 +41,6 @@ enum Ask {
     Thing(String, FrozenRequest),
     /// The payment methods of a customer: ours and Stripe's id.
     Methods(String, String),
-}
-
-/// What Stripe said.
-enum Said {
-    /// This.
-    Reply(RawReply),
-    /// That there is no such object.
-    Missing,
-    /// The payment methods of a customer, and the customer itself where it may be needed.
-    Methods(
-        Vec<payment_methods::PaymentMethod>,
-        Option<Box<customers::Customer>>,
-    ),
-}
-
-/// A step under way.
-#[derive(Clone)]
-pub(super) struct Round {
-    /// The reconciliation, with what this step adds to it.
-    pub(super) it: Reconciliation,
-    /// On whose behalf things are changed.
-    pub(super) context: Context,
-    /// When the call began, by Stripe's clock: what Stripe says is at least as new.
-    pub(super) at: Timestamp,
-    /// When the call began, by ours.
-    pub(super) began: Timestamp,
-}
-
-impl Round {
-    /// Stripe's time of what it says of a thing of ours. The thing itself may speak of a later time; and
-    /// what last changed well before the call began was known to Stripe then, so that the answer is no
-    /// older than it.
-    pub(super) fn fence(
-        &self,
-        known: Option<Timestamp>,
-        updated_at: Timestamp,
-        spoken: Option<Timestamp>,
-    ) -> Timestamp {
-        let quiet = self.began.millis_since(updated_at) >= QUIET_MS;
-        let known = known.filter(|_| quiet);
-        [spoken, known]
-            .into_iter()
-            .flatten()
-            .fold(self.at, Timestamp::max)
-    }
-
-    /// Where an object of this id is.
-    pub(super) fn link(&self, stripe_id: &str) -> StripeLink {
-        StripeLink {
-            account: self.it.account.clone(),
-            mode: self.it.mode,
-            id: stripe_id.to_owned(),
-        }
-    }
-
-    /// Notes a difference.
-    pub(super) async fn found(&mut self, conn: &mut Conn, drift: &Drift) -> Result<(), StoreError> {
-        metrics::counter!(
-            "reconciliation_drift_total",
-            "kind" => drift.kind.as_str(),
-            "drift" => drift.drift.as_str(),
-        )
-        .increment(1);
-        self.it.drift += 1;
-        if self.it.drift > DRIFT_KEPT_MAX {
-            return Ok(());
-        }
-        reconciliations::add_drift(conn, &self.it.id, self.it.drift, drift).await
-    }
-
-    /// Notes that an object at Stripe is the thing of ours.
-    pub(super) async fn know(
-        &self,
-        conn: &mut Conn,
-        kind: &str,
-        stripe_id: &str,
-        local_id: &str,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let object = StripeObject {
-            account_id: self.it.account.clone(),
-            mode: self.it.mode,
-            stripe_id: stripe_id.to_owned(),
-            kind: kind.to_owned(),
-            local_id: local_id.to_owned(),
-        };
-        stripe_objects::insert(conn, &self.it.portal, &object, now).await
-    }
-
-    /// Whose an object of Stripe's is, which is counted.
-    pub(super) async fn whose(
-        &mut self,
-        conn: &mut Conn,
-        kind: Kind,
-        stripe_id: &str,
-        metadata: &stripe::Metadata,
-    ) -> Result<Whose, StoreError> {
-        let (account, mode) = (&self.it.account, self.it.mode);
-        let whose = match reconciliations::owner_of(conn, account, mode, stripe_id).await? {
-            Some((portal, object)) if portal == self.it.portal => Whose::Ours(object.local_id),
-            Some(_) => Whose::Foreign,
-            None => {
-                let portal = metadata.get(crate::app::stripe_metadata::PORTAL);
-                if portal.is_some_and(|portal| portal == self.it.portal.as_str()) {
-                    Whose::Orphan
-                } else {
-                    Whose::Foreign
-                }
-            }
-        };
-        match whose {
-            Whose::Foreign => self.it.compared.foreign += 1,
-            Whose::Orphan => self.it.compared.count(kind),
-            Whose::Ours(_) => {
-                self.it.compared.count(kind);
-                reconciliations::see(conn, &self.it.id, stripe_id).await?;
-            }
-        }
-        Ok(whose)
-    }
-
-    fn next_phase(&mut self) {
-        self.it.phase = self.it.phase.next();
-        self.it.place = String::new();
-    }
-
-    fn next_page<T: Identified>(&mut self, page: &List<T>) {
-        match page.data.last() {
-            Some(last) if page.has_more => last.id().clone_into(&mut self.it.place),
-            _ => self.next_phase(),
-        }
-    }
-}
-
-/// Whose an object at Stripe is.
-pub(super) enum Whose {
-    /// The portal's, with our id of it.
-    Ours(String),
-    /// The portal's by its metadata, and not known here.
-    Orphan,
-    /// Somebody else's.
-    Foreign,
-}
-
-/// Whether the operation that made an object is still to store that itself.
-pub(super) async fn is_unsettled(
-    conn: &mut Conn,
-    metadata: &stripe::Metadata,
-) -> Result<bool, StoreError> {
-    let Some(id) = metadata.get(crate::app::stripe_metadata::OPERATION) else {
-        return Ok(false);
-    };
-    let maker = operations::by_id(conn, id).await?;
-    Ok(maker.is_some_and(|operation| !operation.is_over()))
 }
 
 impl App {
@@ -406,7 +245,8 @@ impl App {
                 if round.it.phase == Phase::PaymentMethods {
                     let (count, last) = visited(&round.it.place);
                     let cut = round.it.sweep_slot.is_some() && count >= METHODS_PER_SWEEP;
-                    round.it.methods_place = last.filter(|_| cut).unwrap_or_default().to_owned();
+                    let place = last.filter(|_| cut).unwrap_or_default();
+                    place.clone_into(&mut round.it.methods_place);
                 }
                 round.next_phase();
                 Ok(())
@@ -420,21 +260,18 @@ impl App {
         round: &mut Round,
         reply: &RawReply,
     ) -> Result<(), StoreError> {
-        match round.it.phase {
-            Phase::Customers => {
-                let page: List<customers::Customer> = read(reply)?;
-                for said in &page.data {
-                    self.customer_listed(conn, round, said).await?;
-                }
-                round.next_page(&page);
+        if round.it.phase == Phase::Customers {
+            let page: List<customers::Customer> = read(reply)?;
+            for said in &page.data {
+                self.customer_listed(conn, round, said).await?;
             }
-            _ => {
-                let page: List<subscriptions::Subscription> = read(reply)?;
-                for said in &page.data {
-                    self.subscription_listed(conn, round, said).await?;
-                }
-                round.next_page(&page);
+            round.next_page(&page);
+        } else {
+            let page: List<subscriptions::Subscription> = read(reply)?;
+            for said in &page.data {
+                self.subscription_listed(conn, round, said).await?;
             }
+            round.next_page(&page);
         }
         Ok(())
     }
@@ -614,81 +451,4 @@ async fn next_customer(conn: &mut Conn, it: &Reconciliation) -> Result<Ask, Stor
 
 pub(super) fn read<T: DeserializeOwned>(reply: &RawReply) -> Result<T, StoreError> {
     Ok(reply.read().map_err(Error::from)?)
-}
-
-/// Why a step was not done.
-enum Failed {
-    /// Stripe did not answer as it should.
-    Stripe(StripeError),
-    /// Something here.
-    Store(StoreError),
-}
-
-impl From<StripeError> for Failed {
-    fn from(error: StripeError) -> Self {
-        Self::Stripe(error)
-    }
-}
-
-impl From<StoreError> for Failed {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-/// Calls Stripe in the account's turn, and counts.
-struct Caller<'a> {
-    app: &'a App,
-    key: &'a crate::domain::stripe_key::ApiKey,
-    it: &'a Reconciliation,
-    requests: i64,
-}
-
-impl Caller<'_> {
-    async fn call(&mut self, request: &FrozenRequest) -> Result<RawReply, StripeError> {
-        let it = self.it;
-        self.app
-            .budget
-            .turn(Class::Background, &it.portal, &it.account, it.mode, request)
-            .await;
-        self.requests += 1;
-        self.app.stripe.send_frozen(self.key, None, request).await
-    }
-
-    /// The payment methods of a customer, and where one of them is not known here, the customer itself;
-    /// nothing when it is gone, which its own comparison tells.
-    async fn methods(&mut self, local: &str, customer: &str) -> Result<Option<Said>, Failed> {
-        let mut all: Vec<payment_methods::PaymentMethod> = Vec::new();
-        for _ in 0..METHOD_PAGES_MAX {
-            let after = all.last().map(|last| last.id.clone());
-            let request = payment_methods::list(customer, None, Page::largest(after.as_deref()))?;
-            let reply = match self.call(&request).await {
-                Ok(reply) => reply,
-                Err(error) if matches!(error.outcome(), Outcome::Missing | Outcome::Rejected) => {
-                    return Ok(None);
-                }
-                Err(error) => return Err(error.into()),
-            };
-            let page: List<payment_methods::PaymentMethod> = reply.read()?;
-            all.extend(page.data);
-            if !page.has_more {
-                break;
-            }
-        }
-        let known = self
-            .app
-            .store
-            .read(async |conn| store::payment_methods::of_customer(conn, local).await)
-            .await?;
-        let is_known = |one: &payment_methods::PaymentMethod| {
-            known.iter().any(|method| method.stripe.id == one.id)
-        };
-        let owner = if all.iter().all(is_known) {
-            None
-        } else {
-            let reply = self.call(&customers::retrieve(customer)?).await?;
-            Some(Box::new(reply.read()?))
-        };
-        Ok(Some(Said::Methods(all, owner)))
-    }
 }

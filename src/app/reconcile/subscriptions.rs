@@ -1,6 +1,6 @@
 //! Subscriptions: compared, recognized by their metadata, ended when Stripe has them no more.
 
-use super::step::{Round, Whose, is_unsettled};
+use super::round::{Round, Whose, is_unsettled};
 use crate::app::App;
 use crate::app::stripe_metadata as ours;
 use crate::app::subscriptions::{snapshot, spoken_at};
@@ -294,7 +294,7 @@ fn blank(
         latest_invoice: None,
         scheduled_change: None,
         requested: None,
-        metadata: Default::default(),
+        metadata: std::collections::BTreeMap::default(),
         stripe: None,
         stripe_item: None,
         stripe_at: None,

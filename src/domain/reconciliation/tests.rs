@@ -22,7 +22,7 @@ fn customer() -> Customer {
         email: "billing@globex.example".to_owned(),
         address: None,
         tax_ids: Vec::new(),
-        metadata: Default::default(),
+        metadata: std::collections::BTreeMap::default(),
         default_payment_method: Some("meth_1".to_owned()),
         stripe: Some(link("cus_1")),
         stripe_at: Some(at(100)),
@@ -61,8 +61,10 @@ fn a_customer_that_stripe_shows_alike_does_not_differ() {
 
 #[test]
 fn each_field_of_a_customer_is_compared_unless_ours_is_newer() {
-    let mut address = Address::default();
-    address.city = Some("Springfield".to_owned());
+    let address = Address {
+        city: Some("Springfield".to_owned()),
+        ..Address::default()
+    };
     let other = CustomerSnapshot {
         name: Some("Globex Corp".to_owned()),
         email: Some("money@globex.example".to_owned()),

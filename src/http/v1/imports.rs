@@ -156,7 +156,26 @@ pub struct ImportParams {
     dry_run: Option<bool>,
     /// The product's state from then on. Left out, a product that exists keeps its own, and a new
     /// one is a draft.
-    state: Option<ProductStateName>,
+    state: Option<ImportStateName>,
+}
+
+/// The state of an imported product.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ImportStateName {
+    /// Being prepared; nobody can subscribe.
+    Draft,
+    /// Can be subscribed to.
+    Published,
+}
+
+impl From<ImportStateName> for ProductState {
+    fn from(state: ImportStateName) -> Self {
+        Self::from(match state {
+            ImportStateName::Draft => ProductStateName::Draft,
+            ImportStateName::Published => ProductStateName::Published,
+        })
+    }
 }
 
 /// Import a product document

@@ -303,7 +303,6 @@ pub struct ReconciliationListParams {
     #[param(max_length = 1024)]
     cursor: Option<String>,
     /// Only in this status.
-    #[param(inline)]
     status: Option<ReconciliationStatus>,
 }
 
@@ -328,8 +327,7 @@ pub struct ReconciliationPath {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"repair": false}))]
 pub struct ReconciliationPost {
-    /// Whether what is stored here is brought into line with what Stripe has; `false` unless said.
-    /// Nothing is changed at Stripe.
+    /// Whether what is stored here is brought into line; `false` unless said.
     #[serde(default)]
     #[schema(required = false)]
     repair: Option<bool>,
@@ -530,7 +528,7 @@ pub(crate) async fn create(
 
 /// List reconciliations
 ///
-/// Regular sweeps are among them, for a week.
+/// Regular sweeps are among them.
 #[utoipa::path(
     operation_id = "reconciliation_list",
     tag = "Reconciliations",

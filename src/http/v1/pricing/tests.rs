@@ -115,6 +115,7 @@ fn amounts_are_shown_as_fine_as_they_are() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one line per refusal")]
 fn refusals_point_at_the_field() {
     let month = json!({"unit": "month", "count": 1});
     let usd = |amount: i64| json!({"amount": amount, "currency": "usd"});
