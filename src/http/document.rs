@@ -17,9 +17,9 @@ const TYPES: [&str; 3] = ["application/yaml", "application/x-yaml", "text/yaml"]
 /// A YAML document of at most 256 KiB in UTF-8, with its claim to be read once.
 pub(super) struct PostedDocument {
     /// The document.
-    pub text: String,
+    pub(super) text: String,
     /// The claim, if the request has a key.
-    pub claim: Option<Claim>,
+    pub(super) claim: Option<Claim>,
 }
 
 impl FromRequest for PostedDocument {

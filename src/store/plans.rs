@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::conn::db;
-use super::schema::{plan_revisions, plans, subscriptions};
+use super::schema::{plan_revisions, plans};
 use super::{Conn, StoreError, pricing};
 use crate::clock::Timestamp;
 use crate::domain::catalog::{OpenPrice, Plan, PriceAtStripe, ProductAtStripe};
@@ -198,24 +198,4 @@ pub async fn open_prices(
             })
         })
         .collect()
-}
-
-/// Whether the product has live subscriptions, paid or not.
-///
-/// # Errors
-/// What the database answers.
-pub async fn has_live_subscriptions(
-    conn: &mut Conn,
-    portal: &Slug,
-    product: &Slug,
-) -> Result<bool, StoreError> {
-    let found: Option<String> = db!(conn, c => subscriptions::table
-        .filter(subscriptions::portal_id.eq(portal.as_str()))
-        .filter(subscriptions::product_id.eq(product.as_str()))
-        .filter(subscriptions::ended_at.is_null())
-        .select(subscriptions::id)
-        .first(c)
-        .await
-        .optional())?;
-    Ok(found.is_some())
 }

@@ -5,11 +5,10 @@ mod imports;
 mod products;
 mod publishing;
 
-use diesel_async::SimpleAsyncConnection;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::database::{Database, connect};
+use crate::support::database::Database;
 use crate::support::service::Service;
 
 const WEATHER: &str = "/v1/portals/acme/products/weather";
@@ -70,40 +69,6 @@ async fn calls(service: &Service) -> (u64, u64) {
         }
     }
     (writes, reads)
-}
-
-/// A live subscription to a plan, as a row.
-async fn subscribe(service: &Service, portal: &str, product: &str, plan: &str) {
-    let now = service.clock.now().as_millis();
-    execute(
-        service,
-        &format!(
-            "INSERT INTO customers (id, portal_id, external_id, name, email, tax_ids, metadata, \
-               version, created_at, updated_at) \
-             VALUES ('org_1', '{portal}', 'tidal', 'Tidal', 'a@example.com', '[]', '{{}}', 1, {now}, {now});
-             INSERT INTO subscriptions (id, portal_id, customer_id, product_id, plan_id, \
-               plan_revision, application, status, paid, quantity, dunning, metadata, version, \
-               created_at, updated_at) \
-             VALUES ('subn_1', '{portal}', 'org_1', '{product}', '{plan}', 1, '', 'active', false, \
-               1, '-', '{{}}', 1, {now}, {now});"
-        ),
-    )
-    .await;
-}
-
-async fn execute(service: &Service, sql: &str) {
-    if let Some(file) = service.database.file() {
-        use diesel::connection::SimpleConnection;
-        use diesel::{Connection, SqliteConnection};
-        let mut connection = SqliteConnection::establish(file).unwrap();
-        connection
-            .batch_execute("PRAGMA busy_timeout = 5000;")
-            .unwrap();
-        SimpleConnection::batch_execute(&mut connection, sql).unwrap();
-    } else {
-        let mut connection = connect(&service.database.url).await;
-        connection.batch_execute(sql).await.unwrap();
-    }
 }
 
 /// The actions of the portal's audit log about products, oldest first.

@@ -34,7 +34,9 @@ use crate::domain::operation::Kind;
 use crate::domain::precondition::{Precondition, entity_tag};
 use crate::domain::slug::Slug;
 use crate::store::plans::{self, PlanName};
-use crate::store::{Conn, StoreError, Unique, catalog, events, operations, stripe_objects};
+use crate::store::{
+    Conn, StoreError, Unique, catalog, events, operations, stripe_objects, subscriptions,
+};
 
 pub use crate::store::catalog::Filter;
 
@@ -161,7 +163,7 @@ impl App {
             let found = catalog::lock(conn, portal, id).await?;
             let product = found.ok_or_else(Error::not_found)?;
             precondition.check(Some(&product.tag()))?;
-            if plans::has_live_subscriptions(conn, portal, id).await? {
+            if subscriptions::live_of_product(conn, portal, id).await? {
                 return Err(in_use().into());
             }
             let busy = operations::lane_is_busy(conn, portal, &lane(id)).await?;
@@ -368,7 +370,7 @@ impl App {
         }
         if before.state.keeps_subscribers()
             && !state.keeps_subscribers()
-            && plans::has_live_subscriptions(conn, portal, &before.id).await?
+            && subscriptions::live_of_product(conn, portal, &before.id).await?
         {
             return Err(in_use().into());
         }

@@ -19,7 +19,7 @@ use crate::domain::slug::Slug;
 use crate::domain::stripe_link::StripeLink;
 use crate::store::plans::{self, PlanName};
 use crate::store::stripe_objects::{self, StripeObject};
-use crate::store::{Conn, StoreError, catalog};
+use crate::store::{Conn, StoreError, catalog, subscriptions};
 use crate::stripe::{self, List, RawReply, StripeError};
 
 /// What such an operation knows.
@@ -189,7 +189,7 @@ impl App {
         portal: &Slug,
         product: &Product,
     ) -> Result<Option<Error>, StoreError> {
-        if plans::has_live_subscriptions(conn, portal, &product.id).await? {
+        if subscriptions::live_of_product(conn, portal, &product.id).await? {
             return Ok(Some(super::in_use()));
         }
         // It was retired when its deletion began: somebody wants it after all.

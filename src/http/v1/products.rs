@@ -104,7 +104,15 @@ impl From<ProductStateName> for ProductState {
 
 /// A plan of a product.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Plan)]
+#[schema(as = Plan, example = json!({
+    "id": "free",
+    "title": "Free",
+    "description": "To look around.",
+    "approval_required": false,
+    "pricing": {"model": "free"},
+    "revision": 1,
+    "stripe": null
+}))]
 pub struct PlanBody {
     /// Its name in the product.
     #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]

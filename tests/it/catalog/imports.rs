@@ -226,7 +226,7 @@ async fn the_state_is_kept_or_given(engine: Database) {
     import(&service, "?state=draft", NEWER)
         .await
         .problem(409, "product_state_conflict");
-    import(&service, "?state=retired", NEWER)
+    import(&service, "?state=gone", NEWER)
         .await
         .problem(422, "validation_failed");
     // A document stands for the whole product: the plan it does not name can no longer be had.

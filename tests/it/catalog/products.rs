@@ -3,7 +3,8 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{WEATHER, audited, calls, flat, free, plan, product, selling, subscribe};
+use super::{WEATHER, audited, calls, flat, free, plan, product, selling};
+use crate::subscriptions::{SUBSCRIPTIONS, order, subscribe};
 use crate::support::database::{Database, on_both_databases};
 use crate::support::service::Service;
 
@@ -346,7 +347,11 @@ async fn a_product_with_subscribers_stays(engine: Database) {
     let service = bare(engine).await;
     let published = product("published", &[plan("free", free()), plan("open", free())]);
     service.put(WEATHER, published.clone()).await.expect(201);
-    subscribe(&service, "acme", "weather", "free").await;
+    let customer = service.customer("tidal").await;
+    let customer = customer["id"].as_str().unwrap();
+    let subscription = subscribe(&service, "stays-0001", order(customer, "free"))
+        .await
+        .expect(201);
 
     service.delete(WEATHER).await.problem(409, "product_in_use");
     let retired = product("retired", &[plan("free", free())]);
@@ -363,11 +368,11 @@ async fn a_product_with_subscribers_stays(engine: Database) {
     assert_eq!(shown["plans"][0]["id"], "free");
     assert_eq!(shown["plans"][0]["revision"], 1);
 
-    super::execute(
-        &service,
-        "UPDATE subscriptions SET ended_at = 1, status = 'canceled';",
-    )
-    .await;
+    let end = format!(
+        "{SUBSCRIPTIONS}/{}/cancel",
+        subscription["id"].as_str().unwrap()
+    );
+    service.post(&end, json!({"at": "now"})).await.expect(200);
     service.put(WEATHER, retired).await.expect(200);
     service.delete(WEATHER).await.expect(204);
 }

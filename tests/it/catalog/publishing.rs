@@ -3,9 +3,8 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{
-    QUICK, WEATHER, at_stripe, audited, calls, flat, free, plan, product, selling, subscribe,
-};
+use super::{QUICK, WEATHER, at_stripe, audited, calls, flat, free, plan, product, selling};
+use crate::subscriptions::{order, payer, read, subscribe};
 use crate::support::database::{Database, on_both_databases};
 use crate::support::service::{SECRET_KEY, Service};
 
@@ -140,7 +139,11 @@ async fn a_changed_price_leaves_the_one_before_to_its_subscribers(engine: Databa
         .expect(201);
     let (product, old) = stripe_of(&first, 0);
     let before = object(&service, "price", old).await;
-    subscribe(&service, "acme", "weather", "gold").await;
+    // Whose calls to Stripe are counted from here on.
+    let customer = payer(&service, "tidal").await;
+    let subscription = subscribe(&service, "reprice-0001", order(&customer, "gold"))
+        .await
+        .expect(201);
 
     let second = service
         .put(WEATHER, published(&[plan("gold", flat(1700))]))
@@ -157,7 +160,10 @@ async fn a_changed_price_leaves_the_one_before_to_its_subscribers(engine: Databa
     after["active"] = json!(true);
     assert_eq!(after, before);
     // One call for the new Price, one to archive the old one.
-    assert_eq!(calls(&service).await, (4, 0));
+    assert_eq!(calls(&service).await, (2, 0));
+    assert_eq!(read(&service, &subscription).await["plan_revision"], 1);
+    let billed = at_stripe(&service, "subscription").await;
+    assert_eq!(billed[0]["items"]["data"][0]["price"]["id"], old);
 
     // The first price again is a third revision with a Price of its own.
     let third = service
