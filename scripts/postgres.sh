@@ -37,7 +37,8 @@ free_port() {
   return 1
 }
 
-# start_postgres: sets PORTAL_BILLING_TEST_POSTGRES_URL, unless the caller has named a cluster.
+# start_postgres: sets PORTAL_BILLING_TEST_POSTGRES_URL, unless the caller has named a cluster. Nothing in
+# it outlives the run, so that nothing has to reach the disk, unless `durable` is set.
 start_postgres() {
   if [ -n "${PORTAL_BILLING_TEST_POSTGRES_URL:-}" ]; then
     say "Using the PostgreSQL cluster that PORTAL_BILLING_TEST_POSTGRES_URL names."
@@ -52,16 +53,17 @@ start_postgres() {
   if [ "$(id -u)" -eq 0 ]; then
     chown "$(as_postgres id -u)" "$postgres_home" || return 1
   fi
-  # Nothing here outlives the run, so that nothing has to reach the disk.
   if ! as_postgres "$postgres_bin/initdb" --pgdata "$postgres_home/data" --username postgres --auth trust \
     --encoding UTF8 --locale C --no-sync > "$postgres_home/initdb.log" 2>&1; then
     cat "$postgres_home/initdb.log" >&2
     return 1
   fi
   port="$(free_port)" || return 1
+  local careless="-c fsync=off -c synchronous_commit=off -c full_page_writes=off"
+  [ -z "${durable:-}" ] || careless=""
   if ! as_postgres "$postgres_bin/pg_ctl" --pgdata "$postgres_home/data" --log "$postgres_home/log" --wait --silent \
     --options "-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories=$postgres_home \
-      -c max_connections=300 -c fsync=off -c synchronous_commit=off -c full_page_writes=off" start; then
+      -c max_connections=300 $careless" start; then
     cat "$postgres_home/log" >&2
     return 1
   fi

@@ -4,9 +4,9 @@
 #
 #   scripts/test.sh [--full] [--only <step>[,<step>...]]
 #
-# --full runs 10,000 generated API cases instead of a quick tier, and the billing scripts of Stripe's
-# CLI against the simulator. A cluster named in PORTAL_BILLING_TEST_POSTGRES_URL is used instead of a
-# throw-away one.
+# --full runs 10,000 generated API cases instead of a quick tier, the reliability suite with its large
+# numbers, and the billing scripts of Stripe's CLI against the simulator. A cluster named in
+# PORTAL_BILLING_TEST_POSTGRES_URL is used instead of a throw-away one.
 set -uo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -57,6 +57,9 @@ check_clippy() { component clippy clippy && cargo clippy --workspace --all-targe
 
 run_tests() {
   start_postgres || return 1
+  [ -z "$full" ] || export PORTAL_BILLING_TEST_FULL=1
+  # Old lines say nothing of this run.
+  rm -rf "$target/tmp/scorecard"
   if cargo nextest --version > /dev/null 2>&1; then
     cargo nextest run --workspace --no-fail-fast --status-level fail --final-status-level slow
   else
@@ -99,6 +102,7 @@ need_compiler || exit 1
 step format check_format
 step clippy check_clippy
 step tests run_tests
+step scorecard scripts/scorecard.sh
 step doc-tests run_doc_tests
 step openapi check_openapi
 step openapi-lint lint_openapi

@@ -18,8 +18,8 @@ use config::{Environment, File, FileFormat, Value};
 
 pub use key_material::{KEY_BYTES, Key, KeyMaterial};
 pub use sections::{
-    Auth, Config, Cors, Database, DatabaseUrl, Issuer, IssuerAlgorithm, Keys, Log, LogFormat, Mode,
-    Server, Stripe,
+    Access, Auth, Config, Cors, Database, DatabaseUrl, Issuer, IssuerAlgorithm, Keys, Log,
+    LogFormat, Mode, Server, Stripe,
 };
 pub use settings::{Described, Problem};
 

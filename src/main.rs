@@ -192,7 +192,7 @@ fn rotate_keys(config: &Config) -> Result<String, Failure> {
     let app = server::app(config, &clock, &Ids::random(clock.clone()))?;
     let rotated = System::new().block_on(app.rotate_master_key())?;
     Ok(format!(
-        "{} data keys wrapped anew, {} taken care of by others\n",
-        rotated.rewrapped, rotated.skipped
+        "{} data keys and {} signing keys sealed anew, {} taken care of by others\n",
+        rotated.rewrapped, rotated.resealed, rotated.skipped
     ))
 }

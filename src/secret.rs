@@ -1,4 +1,5 @@
-//! Secrets at rest: a master key wraps a data key per portal, a data key seals each secret.
+//! Secrets at rest: a master key wraps a data key per portal, a data key seals each secret of it. What
+//! belongs to no portal, the keys this service signs with, the master key seals itself.
 //!
 //! Everything is AES-256-GCM with a random nonce, and each blob is bound by its associated data to
 //! the one place it was written for, so a blob copied to another portal, row, field or version does
@@ -22,12 +23,17 @@ use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use secrecy::{SecretSlice, SecretString};
 use zeroize::Zeroizing;
 
+mod signing;
+
+pub use signing::SigningKey;
+
 /// Length of master and data keys in bytes.
 pub const KEY_BYTES: usize = 32;
 
 const FORMAT: u8 = 1;
 const WRAPPED_KEY: u8 = 1;
 const SEALED_SECRET: u8 = 2;
+const SEALED_BY_MASTER: u8 = 3;
 const KEY_ID_BYTES: usize = 4;
 const HEADER_BYTES: usize = 2 + KEY_ID_BYTES;
 const FINGERPRINT_BYTES: usize = 16;
@@ -148,6 +154,24 @@ impl MasterKeys {
             return Ok(None);
         }
         self.wrap(&data_key, portal).map(Some)
+    }
+
+    /// Seals a secret of the service's own, for the place `aad`, under the current key.
+    fn seal(&self, plaintext: &[u8], aad: &Aad<'_>) -> Result<Vec<u8>, SecretError> {
+        let version = aad.version.to_be_bytes();
+        seal(
+            &self.current,
+            SEALED_BY_MASTER,
+            plaintext,
+            &aad.parts(&version),
+        )
+    }
+
+    /// Opens what was sealed for exactly the place `aad`, under any of the keys.
+    fn open(&self, sealed: &[u8], aad: &Aad<'_>) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+        let keys = std::iter::once(&self.current).chain(&self.previous);
+        let version = aad.version.to_be_bytes();
+        open(keys, SEALED_BY_MASTER, sealed, &aad.parts(&version))
     }
 
     /// Signs what callers hand back to us later, such as list cursors. Each purpose has its own key,

@@ -1,4 +1,4 @@
-//! Portals' own webhook endpoints: made, changed, rotated, replayed to. (Stripe's endpoint, which
+//! Portals' own webhook endpoints: made, changed, rotated, removed. (Stripe's endpoint, which
 //! delivers to this service, is in `webhook_endpoint`.)
 
 use std::time::Duration;
@@ -14,8 +14,7 @@ use super::{App, Context, Page};
 use crate::clock::Timestamp;
 use crate::deliver::{Refusal, SigningKeys};
 use crate::domain::audit::Draft;
-use crate::domain::delivery::{Delivery, Status};
-use crate::domain::error::{Code, Error, FieldCode};
+use crate::domain::error::{Code, Error};
 use crate::domain::precondition::{Precondition, entity_tag};
 use crate::domain::slug::Slug;
 use crate::domain::text::Metadata;
@@ -24,11 +23,9 @@ use crate::domain::webhook_endpoint::{
 };
 use crate::ids::{Id, Kind};
 use crate::store::endpoints::{Progress, SealedKeys};
-use crate::store::feed::{Heading, Stretch};
 use crate::store::{Conn, StoreError, deliveries, endpoints, feed};
 
 pub use crate::deliver::Target;
-pub use crate::store::deliveries::Filter as DeliveryFilter;
 
 /// The field the signing keys are sealed for.
 pub(super) const KEYS_FIELD: &str = "webhook_endpoint_secrets.sealed";
@@ -37,8 +34,6 @@ const UPDATED: &str = "webhook_endpoint.updated";
 const ROTATED: &str = "webhook_endpoint.secret_rotated";
 /// Generations of keys that sign at a time, however often they are rotated in a day.
 const GENERATIONS_MAX: usize = 4;
-/// Events that one replay takes; the answer says where the next one goes on.
-const REPLAY_MAX: usize = 10_000;
 
 /// An endpoint and the public keys that receivers may verify by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,33 +81,6 @@ pub struct EndpointChange {
     pub enabled: Option<bool>,
 }
 
-/// Which events are to be sent again.
-#[derive(Clone, Debug)]
-pub struct ReplayInput {
-    /// From where on.
-    pub from: ReplayFrom,
-    /// Only those older than this.
-    pub until: Option<Timestamp>,
-}
-
-/// Where a replay begins.
-#[derive(Clone, Debug)]
-pub enum ReplayFrom {
-    /// With the events of this time.
-    Time(Timestamp),
-    /// With this event.
-    Event(String),
-}
-
-/// What a replay came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Replayed {
-    /// How many events are on their way again.
-    pub queued: usize,
-    /// The event at which another replay would go on, when there are more than one takes.
-    pub next_event: Option<String>,
-}
-
 fn tag(endpoint: &WebhookEndpoint) -> String {
     entity_tag(endpoint.created_at, endpoint.version)
 }
@@ -124,7 +92,7 @@ fn address(endpoint: &WebhookEndpoint) -> String {
     )
 }
 
-fn draft(action: &'static str, endpoint: &WebhookEndpoint) -> Draft {
+pub(super) fn draft(action: &'static str, endpoint: &WebhookEndpoint) -> Draft {
     Draft {
         action,
         subject: address(endpoint),
@@ -360,111 +328,8 @@ impl App {
         .await
     }
 
-    /// Sends events again, in their order for each subject. What has not been sent for the first time
-    /// comes anyway and is not counted.
-    ///
-    /// # Errors
-    /// `not_found`; `validation_failed` for an event that the portal has not published.
-    pub async fn replay_events(
-        &self,
-        context: &Context,
-        portal: &Slug,
-        id: &str,
-        input: ReplayInput,
-        claim: Option<&Claim>,
-    ) -> Result<Answer, Error> {
-        self.once(context, portal, claim, Duration::ZERO, async |conn| {
-            let (endpoint, progress) = self.held_endpoint(conn, portal, id).await?;
-            let (after, since) = match &input.from {
-                ReplayFrom::Time(since) => (0, Some(*since)),
-                ReplayFrom::Event(event) => {
-                    let found = feed::position_of(conn, portal, event).await?;
-                    let unknown = "The portal has published no such event.";
-                    let refusal = || Error::field("/from_event", FieldCode::InvalidValue, unknown);
-                    (found.ok_or_else(refusal)? - 1, None)
-                }
-            };
-            let stretch = Stretch {
-                after,
-                until: progress.position,
-                since,
-                before: input.until,
-            };
-            let limit = i64::try_from(REPLAY_MAX).unwrap_or(i64::MAX) + 1;
-            let mut events = feed::wanted(conn, portal, &endpoint.wanted, stretch, limit).await?;
-            let next_event = events.get(REPLAY_MAX).map(|event| event.id.clone());
-            events.truncate(REPLAY_MAX);
-            let positions: Vec<i64> = events.iter().map(|event| event.position).collect();
-            let there = deliveries::revive(conn, id, &positions, self.clock.now()).await?;
-            let there: std::collections::HashSet<i64> = there.into_iter().collect();
-            let queued = events.len();
-            events.retain(|event| !there.contains(&event.position));
-            deliveries::insert(conn, &self.new_deliveries(&endpoint, events)).await?;
-            let mut entry = draft("webhook_endpoint.replayed", &endpoint);
-            entry.details.push(("queued", queued.to_string()));
-            self.record(conn, context, portal, &entry).await?;
-            Ok(Begun::Done(Outcome::Replayed(Replayed {
-                queued,
-                next_event,
-            })))
-        })
-        .await
-    }
-
-    /// Deliveries to an endpoint, newest first.
-    ///
-    /// # Errors
-    /// `not_found`.
-    pub async fn deliveries(
-        &self,
-        portal: &Slug,
-        id: &str,
-        filter: &DeliveryFilter,
-        after: Option<(Timestamp, String)>,
-        limit: u16,
-    ) -> Result<Page<Delivery>, Error> {
-        let after = after.as_ref().map(|(at, id)| (*at, id.as_str()));
-        let items = self
-            .store
-            .read(async |conn| {
-                endpoints::find(conn, portal, id)
-                    .await?
-                    .ok_or_else(Error::not_found)?;
-                deliveries::list(conn, id, filter, after, i64::from(limit) + 1).await
-            })
-            .await?;
-        Ok(Page::cut(items, usize::from(limit)))
-    }
-
-    /// Deliveries of these events that have not been tried, due at once.
-    pub(super) fn new_deliveries(
-        &self,
-        endpoint: &WebhookEndpoint,
-        events: Vec<Heading>,
-    ) -> Vec<Delivery> {
-        let now = self.clock.now();
-        let delivery = |event: Heading| Delivery {
-            id: self.ids.new_id(Kind::Delivery).into(),
-            portal: endpoint.portal.clone(),
-            endpoint: endpoint.id.clone(),
-            position: event.position,
-            event: event.id,
-            event_type: event.event_type,
-            subject: event.subject,
-            status: Status::Pending,
-            attempts: 0,
-            next_attempt_at: now,
-            response_status: None,
-            reason: None,
-            created_at: now,
-            updated_at: now,
-            finished_at: None,
-        };
-        events.into_iter().map(delivery).collect()
-    }
-
     /// The endpoint, for this transaction alone.
-    async fn held_endpoint(
+    pub(super) async fn held_endpoint(
         &self,
         conn: &mut Conn,
         portal: &Slug,

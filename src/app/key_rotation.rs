@@ -1,4 +1,5 @@
-//! Wraps every portal's data key anew under the current master key, while the service runs.
+//! Wraps every portal's data key, and seals the signing keys, anew under the current master key, while
+//! the service runs.
 
 use super::App;
 use crate::domain::error::Error;
@@ -12,7 +13,9 @@ const BATCH: i64 = 50;
 pub struct Rotated {
     /// Data keys wrapped anew.
     pub rewrapped: usize,
-    /// Data keys that another run, or the portal's deletion, took away in between.
+    /// Signing keys sealed anew.
+    pub resealed: usize,
+    /// Keys that another run, or their removal, took away in between.
     pub skipped: usize,
 }
 
@@ -25,7 +28,12 @@ impl App {
     /// row was changed.
     pub async fn rotate_master_key(&self) -> Result<Rotated, Error> {
         let current = self.keys.current_id().to_string();
-        let mut total = Rotated::default();
+        let (resealed, skipped) = self.reseal_signing_keys().await?;
+        let mut total = Rotated {
+            resealed,
+            skipped,
+            ..Rotated::default()
+        };
         loop {
             let batch = self
                 .store

@@ -14,12 +14,14 @@ use crate::secret::MasterKeys;
 use crate::store::audit::Stamp;
 use crate::store::{Conn, Store, StoreError};
 use crate::stripe::StripeClient;
+use access::AccessSettings;
 use answer::Render;
 use budget::Budget;
 use deliveries::DeliverySettings;
 use ingest::{Hooks, Intake};
 use operations::{OperationSettings, Waiters};
 
+pub mod access;
 pub mod answer;
 pub mod audit_log;
 pub mod budget;
@@ -32,12 +34,14 @@ pub mod feed;
 pub mod hosted;
 pub mod idempotency;
 pub mod ingest;
+pub mod invoices;
 pub mod key_rotation;
 pub mod modules;
 pub mod operations;
 pub mod payment_methods;
 pub mod portals;
 mod publish;
+pub mod reconcile;
 pub mod retention;
 mod stripe_errors;
 mod stripe_metadata;
@@ -59,6 +63,7 @@ pub struct App {
     render: Arc<dyn Render>,
     spawn: Spawn,
     operation_settings: OperationSettings,
+    access_settings: AccessSettings,
     budget: Arc<Budget>,
     waiters: Arc<Waiters>,
     courier: Courier,
@@ -92,6 +97,8 @@ pub struct Parts {
     pub spawn: Spawn,
     /// How operations are run.
     pub operations: OperationSettings,
+    /// What is told about access.
+    pub access: AccessSettings,
     /// How often Stripe may be called.
     pub budget: budget::Limits,
     /// What posts events to receivers.
@@ -146,6 +153,7 @@ impl App {
             render: parts.render,
             spawn: parts.spawn,
             operation_settings: parts.operations,
+            access_settings: parts.access,
             waiters: Arc::default(),
             courier: parts.courier,
             delivery_settings: parts.deliveries,

@@ -135,8 +135,12 @@ settings! {
         stripe: Stripe = Stripe::default();
         /// Durable operations: what has to reach Stripe.
         operations: Operations = Operations::default();
+        /// What is told about access: how long it may be kept, and what signs it.
+        access: Access = Access::default();
         /// Events sent to portals' own webhook endpoints.
         deliveries: Deliveries = Deliveries::default();
+        /// Regular comparisons with Stripe.
+        reconciliation: Reconciliation = Reconciliation::default();
         /// What is logged, and how.
         log: Log = Log::default();
     }
@@ -255,6 +259,18 @@ settings! {
         poll_ms: u32 = 1_000, in 10..=60_000;
     }
 
+    /// What is told about access: how long it may be kept, and what signs it.
+    pub struct Access {
+        /// Seconds for which a gateway may keep an answer about access; never beyond the moment at
+        /// which the answer changes by itself. 0: not at all.
+        max_age_seconds: u32 = 30, in 0..=3_600;
+        /// Seconds for which a signed answer is valid; never beyond the moment at which the answer
+        /// changes by itself.
+        token_seconds: u32 = 240, in 1..=300;
+        /// Days for which one key signs before the next one takes over.
+        signing_key_days: u32 = 30, in 1..=3_650;
+    }
+
     /// Events sent to portals' own webhook endpoints.
     pub struct Deliveries {
         /// Milliseconds between two looks for events to send.
@@ -273,6 +289,15 @@ settings! {
         /// Whether receivers on this machine may be called, over plain HTTP too; development mode
         /// only.
         allow_loopback: bool = false;
+    }
+
+    /// Regular comparisons with Stripe.
+    pub struct Reconciliation {
+        /// Minutes between two sweeps of a portal, which mend what webhooks have lost; 0: none.
+        sweep_minutes: u32 = 60, in 0..=10_080;
+        /// Milliseconds between two looks for sweeps that are due and for reconciliations that nobody
+        /// works on.
+        poll_ms: u32 = 1_000, in 10..=60_000;
     }
 
     /// What is logged, and how.

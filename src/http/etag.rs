@@ -96,7 +96,12 @@ pub fn stored<T: Serialize>(created: bool, tag: &str, body: &T) -> HttpResponse 
 /// The tag of a representation in which facts stand that move by themselves: the version writers are
 /// held to, a dot, and a digest of the whole.
 pub fn tag_with_digest<T: Serialize>(version: &str, body: &T) -> String {
+    format!("{version}.{}", digest_tag(body))
+}
+
+/// The tag of a representation that nobody writes: a digest of the whole.
+pub fn digest_tag<T: Serialize>(body: &T) -> String {
     let bytes = serde_json::to_vec(body).unwrap_or_default();
     let digest = HEXLOWER.encode(digest(&SHA256, &bytes).as_ref());
-    format!("{version}.{}", digest.get(..16).unwrap_or_default())
+    digest.get(..16).unwrap_or_default().to_owned()
 }

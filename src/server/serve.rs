@@ -11,8 +11,8 @@ use actix_web::{App as ActixApp, HttpServer, web};
 use utoipa_actix_web::AppExt;
 
 use super::settings::{
-    authenticator, courier_settings, delivery_settings, master_keys, operation_settings,
-    store_settings, stripe_limits, stripe_settings,
+    access_settings, authenticator, courier_settings, delivery_settings, master_keys,
+    operation_settings, store_settings, stripe_limits, stripe_settings, sweep_settings,
 };
 use crate::app::{App, Parts};
 use crate::clock::Clock;
@@ -110,6 +110,7 @@ fn app_with(
             actix_web::rt::spawn(task);
         }),
         operations: operation_settings(config),
+        access: access_settings(config),
         budget: stripe_limits(config),
         courier: Courier::new(courier_settings(config))?,
         deliveries: delivery_settings(config),
@@ -163,6 +164,10 @@ impl Server {
     ///
     /// # Errors
     /// When the server itself fails.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "the one place where everything is put to work"
+    )]
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let settings = &self.config.server;
         let metrics = telemetry::metrics_handle();
@@ -172,13 +177,17 @@ impl Server {
             let deliverer = self.app.for_worker().map_err(io::Error::other)?;
             let poll = Duration::from_millis(self.config.operations.poll_ms.into());
             let look = Duration::from_millis(self.config.deliveries.poll_ms.into());
+            let sweeps = sweep_settings(&self.config);
+            let compare = Duration::from_millis(self.config.reconciliation.poll_ms.into());
             async move {
                 tokio::join!(
                     worker::retention(app.clone()),
+                    worker::signing_keys(app.clone()),
                     worker::intake(app.clone()),
                     worker::inbox(app.clone(), poll),
                     worker::dead_letters(app.clone()),
-                    worker::operations(app, poll),
+                    worker::operations(app.clone(), poll),
+                    worker::reconciliations(app, compare, sweeps),
                     worker::deliveries(deliverer, look),
                     worker::metrics_upkeep(metrics)
                 )

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use crate::app::access::AccessSettings;
 use crate::app::budget::Limits;
 use crate::app::deliveries::DeliverySettings;
 use crate::app::operations::OperationSettings;
+use crate::app::reconcile::SweepSettings;
 use crate::clock::Clock;
 use crate::config::{self, Config, IssuerAlgorithm, KeyMaterial};
 use crate::deliver::CourierSettings;
@@ -114,6 +116,15 @@ pub(super) fn operation_settings(config: &Config) -> OperationSettings {
     }
 }
 
+/// What is told about access, as configured.
+pub(super) const fn access_settings(config: &Config) -> AccessSettings {
+    AccessSettings {
+        max_age_seconds: config.access.max_age_seconds,
+        token_seconds: config.access.token_seconds,
+        signing_key_days: config.access.signing_key_days,
+    }
+}
+
 /// How deliveries are made, as configured.
 pub(super) fn delivery_settings(config: &Config) -> DeliverySettings {
     let deliveries = &config.deliveries;
@@ -144,5 +155,12 @@ pub(super) const fn stripe_limits(config: &Config) -> Limits {
         live: config.stripe.live_calls_per_second,
         test: config.stripe.test_calls_per_second,
         endpoint: config.stripe.endpoint_calls_per_second,
+    }
+}
+
+/// How often portals are swept, as configured.
+pub(super) const fn sweep_settings(config: &Config) -> SweepSettings {
+    SweepSettings {
+        every_minutes: config.reconciliation.sweep_minutes,
     }
 }

@@ -113,7 +113,8 @@ diesel::table! {
         error -> Nullable<Text>,
         stripe_created_at -> BigInt,
         received_at -> BigInt,
-        payload -> Nullable<Binary>,
+        sealed -> Nullable<Binary>,
+        data_key_version -> Nullable<BigInt>,
     }
 }
 
@@ -360,7 +361,13 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(customers, subscription_actions, subscriptions);
+diesel::allow_tables_to_appear_in_same_query!(
+    customers,
+    invoices,
+    stripe_modules,
+    subscription_actions,
+    subscriptions,
+);
 diesel::allow_tables_to_appear_in_same_query!(products, plans, plan_revisions);
 diesel::table! {
     webhook_endpoints (id) {
@@ -418,3 +425,121 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(event_heads, webhook_deliveries, webhook_endpoints);
+
+diesel::table! {
+    invoices (id) {
+        id -> Text,
+        portal_id -> Text,
+        customer_id -> Text,
+        subscription_id -> Nullable<Text>,
+        number -> Nullable<Text>,
+        status -> Text,
+        reason -> Text,
+        currency -> Text,
+        subtotal -> BigInt,
+        total -> BigInt,
+        amount_due -> BigInt,
+        amount_paid -> BigInt,
+        period_start -> Nullable<BigInt>,
+        period_end -> Nullable<BigInt>,
+        due_at -> Nullable<BigInt>,
+        next_attempt_at -> Nullable<BigInt>,
+        attempt_count -> BigInt,
+        hosted_url -> Nullable<Text>,
+        pdf_url -> Nullable<Text>,
+        action_attempt -> Nullable<BigInt>,
+        stripe_account -> Text,
+        stripe_livemode -> Bool,
+        stripe_id -> Text,
+        stripe_at -> BigInt,
+        version -> BigInt,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    invoice_lines (invoice_id, place) {
+        invoice_id -> Text,
+        place -> Integer,
+        description -> Text,
+        amount -> BigInt,
+        quantity -> Nullable<BigInt>,
+        unit_amount_decimal -> Nullable<Text>,
+        period_start -> Nullable<BigInt>,
+        period_end -> Nullable<BigInt>,
+        proration -> Bool,
+    }
+}
+
+diesel::table! {
+    signing_keys (id) {
+        id -> Text,
+        state -> Text,
+        public_jwk -> Text,
+        sealed -> Binary,
+        master_key_id -> Text,
+        created_at -> BigInt,
+        activated_at -> Nullable<BigInt>,
+        retired_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    reconciliations (id) {
+        id -> Text,
+        portal_id -> Text,
+        repair -> Bool,
+        sweep_slot -> Nullable<BigInt>,
+        status -> Text,
+        phase -> Text,
+        place -> Text,
+        methods_place -> Text,
+        adopt -> Text,
+        stripe_account -> Text,
+        stripe_livemode -> Bool,
+        customers -> BigInt,
+        payment_methods -> BigInt,
+        subscriptions -> BigInt,
+        invoices -> BigInt,
+        foreign_objects -> BigInt,
+        drift -> BigInt,
+        requests -> BigInt,
+        attempts -> Integer,
+        lease_owner -> Nullable<Text>,
+        lease_until -> Nullable<BigInt>,
+        error -> Nullable<Text>,
+        actor -> Text,
+        issuer -> Text,
+        request_id -> Text,
+        instance -> Text,
+        version -> BigInt,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    reconciliation_drift (reconciliation_id, place) {
+        reconciliation_id -> Text,
+        place -> BigInt,
+        kind -> Text,
+        object -> Nullable<Text>,
+        stripe_id -> Nullable<Text>,
+        drift -> Text,
+        fields -> Text,
+        repaired -> Bool,
+        detail -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    reconciliation_seen (reconciliation_id, stripe_id) {
+        reconciliation_id -> Text,
+        stripe_id -> Text,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(reconciliation_seen, stripe_objects);
+diesel::allow_tables_to_appear_in_same_query!(stripe_credentials, stripe_modules);

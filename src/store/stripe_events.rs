@@ -1,6 +1,8 @@
 //! The inbox: Stripe's events, stored before they are acknowledged, and what became of each.
 
+use diesel::dsl::{exists, select};
 use diesel::prelude::*;
+use diesel::sql_types::{Binary, Nullable};
 use diesel::sqlite::SqliteConnection;
 use diesel_async::RunQueryDsl;
 
@@ -8,6 +10,7 @@ use super::conn::db;
 use super::schema::stripe_events;
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;
+use crate::domain::credentials::Sealed;
 use crate::domain::inbox::{InboxEvent, Status};
 use crate::domain::slug::Slug;
 
@@ -25,7 +28,8 @@ struct EventRow {
     error: Option<String>,
     stripe_created_at: i64,
     received_at: i64,
-    payload: Option<Vec<u8>>,
+    sealed: Option<Vec<u8>>,
+    data_key_version: Option<i64>,
 }
 
 /// An event with its payload.
@@ -34,7 +38,7 @@ pub struct StoredEvent {
     /// The event.
     pub event: InboxEvent,
     /// The body as it was signed, while something is still to be done with it.
-    pub payload: Option<Vec<u8>>,
+    pub payload: Option<Sealed>,
 }
 
 impl From<&InboxEvent> for EventRow {
@@ -52,7 +56,8 @@ impl From<&InboxEvent> for EventRow {
             error: event.error,
             stripe_created_at: event.created_at.as_millis(),
             received_at: event.received_at.as_millis(),
-            payload: None,
+            sealed: None,
+            data_key_version: None,
         }
     }
 }
@@ -78,7 +83,13 @@ impl TryFrom<EventRow> for StoredEvent {
                 created_at: Timestamp::from_millis(row.stripe_created_at),
                 received_at: Timestamp::from_millis(row.received_at),
             },
-            payload: row.payload,
+            payload: row
+                .sealed
+                .zip(row.data_key_version)
+                .map(|(blob, data_key_version)| Sealed {
+                    data_key_version,
+                    blob,
+                }),
         })
     }
 }
@@ -154,15 +165,16 @@ pub async fn settle(
             stripe_events::status.eq(status.as_str()),
             stripe_events::next_attempt_at.eq(None::<i64>),
             stripe_events::error.eq(None::<String>),
-            stripe_events::payload.eq(None::<Vec<u8>>),
+            stripe_events::sealed.eq(None::<Vec<u8>>),
+            stripe_events::data_key_version.eq(None::<i64>),
         ))
         .execute(c)
         .await)?;
     Ok(())
 }
 
-/// Writes down what became of an event with which something is still to be done, and keeps its payload
-/// for that.
+/// Writes down what became of an event with which something is still to be done; `payload` is kept for
+/// that, or what is kept already.
 ///
 /// # Errors
 /// What the database answers.
@@ -171,19 +183,36 @@ pub async fn hold(
     portal: &Slug,
     event: &str,
     settled: &Settled,
-    payload: &[u8],
+    payload: Option<&Sealed>,
 ) -> Result<(), StoreError> {
-    db!(conn, c => diesel::update(stripe_events::table.find((portal.as_str(), event)))
-        .set((
-            stripe_events::status.eq(settled.status.as_str()),
-            stripe_events::next_attempt_at
-                .eq(settled.next_attempt_at.map(Timestamp::as_millis)),
-            stripe_events::error.eq(settled.error.as_deref()),
-            stripe_events::payload.eq(payload),
-        ))
-        .execute(c)
-        .await)?;
+    let row = stripe_events::table.find((portal.as_str(), event));
+    let changes = (
+        stripe_events::status.eq(settled.status.as_str()),
+        stripe_events::next_attempt_at.eq(settled.next_attempt_at.map(Timestamp::as_millis)),
+        stripe_events::error.eq(settled.error.as_deref()),
+    );
+    if let Some(payload) = payload {
+        let kept = (
+            stripe_events::sealed.eq(&payload.blob),
+            stripe_events::data_key_version.eq(payload.data_key_version),
+        );
+        db!(conn, c => diesel::update(row).set((changes, kept)).execute(c).await)?;
+    } else {
+        db!(conn, c => diesel::update(row).set(changes).execute(c).await)?;
+    }
     Ok(())
+}
+
+/// Whether the time of any event has come.
+///
+/// # Errors
+/// What the database answers.
+pub async fn any_due(conn: &mut Conn, now: Timestamp) -> Result<bool, StoreError> {
+    Ok(db!(conn, c => select(exists(
+            stripe_events::table.filter(stripe_events::next_attempt_at.le(now.as_millis())),
+        ))
+        .get_result(c)
+        .await)?)
 }
 
 /// Takes up to `limit` events whose time has come, oldest first; nobody else is given them before
@@ -259,7 +288,7 @@ pub async fn revive(
             stripe_events::table
                 .find((portal.as_str(), id))
                 .filter(stripe_events::status.eq(Status::Dead.as_str()))
-                .filter(stripe_events::payload.is_not_null()),
+                .filter(stripe_events::sealed.is_not_null()),
         )
         .set((
             stripe_events::status.eq(Status::Parked.as_str()),
@@ -299,7 +328,8 @@ pub async fn list(
                 stripe_events::error,
                 stripe_events::stripe_created_at,
                 stripe_events::received_at,
-                None::<Vec<u8>>.into_sql::<diesel::sql_types::Nullable<diesel::sql_types::Binary>>(),
+                None::<Vec<u8>>.into_sql::<Nullable<Binary>>(),
+                stripe_events::data_key_version,
             ))
             .into_boxed();
         if let Some(status) = status {

@@ -85,7 +85,7 @@ const fn on_unpaid_text(value: OnUnpaid) -> &'static str {
     }
 }
 
-fn read_on_unpaid(text: &str) -> Result<OnUnpaid, StoreError> {
+pub(super) fn read_on_unpaid(text: &str) -> Result<OnUnpaid, StoreError> {
     [OnUnpaid::Deny, OnUnpaid::Allow]
         .into_iter()
         .find(|value| on_unpaid_text(*value) == text)

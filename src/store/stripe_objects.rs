@@ -20,6 +20,8 @@ pub const PRODUCT: &str = "product";
 pub const PRICE: &str = "price";
 /// Stripe's name for subscriptions.
 pub const SUBSCRIPTION: &str = "subscription";
+/// Stripe's name for invoices.
+pub const INVOICE: &str = "invoice";
 
 /// An object at Stripe that belongs to a portal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +109,8 @@ pub async fn forget(
     Ok(())
 }
 
-/// How many objects of the portal live in another account or mode than this one.
+/// How many objects of the portal live in another account or mode than this one. Products and Prices
+/// do not count: they are published anew where the portal goes.
 ///
 /// # Errors
 /// What the database answers.
@@ -119,6 +122,7 @@ pub async fn count_elsewhere(
 ) -> Result<i64, StoreError> {
     Ok(db!(conn, c => stripe_objects::table
         .filter(stripe_objects::portal_id.eq(portal.as_str()))
+        .filter(stripe_objects::kind.ne_all([PRODUCT, PRICE]))
         .filter(
             stripe_objects::account_id
                 .ne(account_id)

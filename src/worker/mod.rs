@@ -6,9 +6,12 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::time::MissedTickBehavior;
 
 use crate::app::App;
+use crate::app::reconcile::SweepSettings;
 
 /// How often retired secrets are wiped; their overlap is a day, so minutes do not matter.
 const RETENTION_INTERVAL: Duration = Duration::from_mins(5);
+/// How often it is looked whether a signing key has had its time, which is days.
+const SIGNING_KEYS_INTERVAL: Duration = Duration::from_mins(1);
 /// How often the metrics forget what they need not keep.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(10);
 /// How often dead letters are counted.
@@ -30,6 +33,19 @@ pub async fn retention(app: App) {
                 "what had its time was wiped"
             ),
             Err(error) => tracing::warn!(cause = error.log_text(), "retention sweep failed"),
+        }
+    }
+}
+
+/// Makes, turns and removes the keys that sign access tokens, for ever.
+pub async fn signing_keys(app: App) {
+    let mut turns = tokio::time::interval(SIGNING_KEYS_INTERVAL);
+    loop {
+        turns.tick().await;
+        match app.turn_signing_keys().await {
+            Ok(false) => {}
+            Ok(true) => tracing::info!("signing keys turned"),
+            Err(error) => tracing::warn!(cause = error.log_text(), "signing keys cannot be turned"),
         }
     }
 }
@@ -82,7 +98,7 @@ pub async fn dead_letters(app: App) {
         match app.count_dead_events().await {
             Ok(dead) => metrics::gauge!("stripe_events_dead").set(f64::from(dead)),
             Err(error) => {
-                tracing::warn!(cause = error.log_text(), "dead letters cannot be counted")
+                tracing::warn!(cause = error.log_text(), "dead letters cannot be counted");
             }
         }
     }
@@ -113,6 +129,20 @@ pub async fn deliveries(app: App, every: Duration) {
             tracing::warn!(cause = error.log_text(), "deliveries cannot be served");
             // Not sooner than the next turn: what is wrong is the database.
             turns.tick().await;
+        }
+    }
+}
+
+/// Begins the sweeps that are due and takes up reconciliations that nobody works on, for ever.
+pub async fn reconciliations(app: App, every: Duration, settings: SweepSettings) {
+    let mut turns = tokio::time::interval(every);
+    loop {
+        turns.tick().await;
+        if let Err(error) = app.run_due_reconciliations(settings).await {
+            tracing::warn!(
+                cause = error.log_text(),
+                "reconciliations cannot be looked for"
+            );
         }
     }
 }

@@ -5,6 +5,7 @@
     reason = "a test may panic"
 )]
 
+mod access;
 mod auth;
 mod bad_input;
 mod card_numbers;
@@ -17,10 +18,12 @@ mod description;
 mod events;
 mod hosted;
 mod house;
+mod ingest;
 mod outages;
 mod payment_methods;
 mod portals;
 mod readme;
+mod reconciliation;
 mod reliability;
 mod security;
 mod store;

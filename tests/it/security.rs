@@ -5,3 +5,4 @@ mod canaries;
 mod rotation;
 mod sealed;
 pub(crate) mod search;
+mod ssrf;

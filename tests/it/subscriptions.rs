@@ -17,7 +17,7 @@ mod paid;
 mod races;
 mod trials;
 
-const SUBSCRIPTIONS: &str = "/v1/portals/acme/subscriptions";
+pub(crate) const SUBSCRIPTIONS: &str = "/v1/portals/acme/subscriptions";
 const CREATE: &str = "POST /v1/subscriptions";
 const CREATE_CUSTOMER: &str = "POST /v1/customers";
 
@@ -90,11 +90,11 @@ async fn publish(service: &Service, product: &str, plans: Value) {
 }
 
 /// A portal that sells, and nobody has bought yet.
-async fn shop(engine: Database) -> Service {
+pub(crate) async fn shop(engine: Database) -> Service {
     shop_with(engine, &[]).await
 }
 
-async fn shop_with(engine: Database, settings: &[(&str, &str)]) -> Service {
+pub(crate) async fn shop_with(engine: Database, settings: &[(&str, &str)]) -> Service {
     let service = Service::start_with(engine, settings).await;
     service.with_billing().await;
     publish(&service, "weather", plans()).await;
@@ -102,7 +102,7 @@ async fn shop_with(engine: Database, settings: &[(&str, &str)]) -> Service {
 }
 
 /// A customer that Stripe knows, with a card that works as its default; its id.
-async fn payer(service: &Service, external_id: &str) -> String {
+pub(crate) async fn payer(service: &Service, external_id: &str) -> String {
     let customer = service.customer(external_id).await;
     let id = customer["id"].as_str().unwrap().to_owned();
     let card = service.card("visa").await;
@@ -115,17 +115,17 @@ async fn payer(service: &Service, external_id: &str) -> String {
     id
 }
 
-fn order(customer: &str, plan: &str) -> Value {
+pub(crate) fn order(customer: &str, plan: &str) -> Value {
     json!({"customer": customer, "product": "weather", "plan": plan})
 }
 
 /// The same with more said.
-fn with(mut order: Value, name: &str, value: impl Into<Value>) -> Value {
+pub(crate) fn with(mut order: Value, name: &str, value: impl Into<Value>) -> Value {
     order[name] = value.into();
     order
 }
 
-async fn subscribe(service: &Service, key: &str, order: Value) -> Answer {
+pub(crate) async fn subscribe(service: &Service, key: &str, order: Value) -> Answer {
     service.post_once(SUBSCRIPTIONS, key, order).await
 }
 
@@ -141,13 +141,13 @@ fn place(subscription: &Value, verb: &str) -> String {
     )
 }
 
-async fn read(service: &Service, subscription: &Value) -> Value {
+pub(crate) async fn read(service: &Service, subscription: &Value) -> Value {
     let path = format!("{SUBSCRIPTIONS}/{}", subscription["id"].as_str().unwrap());
     service.get(&path).await.expect(200)
 }
 
 /// The types of the events about a thing, with their sequence numbers, in order.
-async fn told_of(service: &Service, subject: &Value) -> Vec<(String, i64)> {
+pub(crate) async fn told_of(service: &Service, subject: &Value) -> Vec<(String, i64)> {
     told(service)
         .await
         .into_iter()
@@ -184,7 +184,7 @@ async fn told(service: &Service) -> Vec<Told> {
 }
 
 /// Every object of a kind that Stripe has, of which there may be none.
-async fn at_stripe(service: &Service, kind: &str) -> Vec<Value> {
+pub(crate) async fn at_stripe(service: &Service, kind: &str) -> Vec<Value> {
     let state = service.simulator(Method::GET, "/state", Value::Null).await;
     state["objects"][kind]
         .as_array()
@@ -205,7 +205,7 @@ async fn live_at_stripe(service: &Service) -> usize {
 }
 
 /// Turns Stripe's clock and ours together.
-async fn advance(service: &Service, seconds: i64) {
+pub(crate) async fn advance(service: &Service, seconds: i64) {
     service.clock.advance_millis(seconds * 1000);
     service
         .simulator(Method::POST, "/clock", json!({"advance_seconds": seconds}))

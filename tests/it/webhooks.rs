@@ -20,15 +20,15 @@ on_both_databases!(
 
 const ENDPOINT: &str = "/v1/portals/acme/modules/stripe/webhook-endpoint";
 const MODULE: &str = "/v1/portals/acme/modules/stripe";
-const BY_HAND: &str = "whsec_stored_by_hand_0123456789";
+pub(crate) const BY_HAND: &str = "whsec_stored_by_hand_0123456789";
 
-fn signature(secret: &str, at: i64, body: &str) -> String {
+pub(crate) fn signature(secret: &str, at: i64, body: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let tag = hmac::sign(&key, format!("{at}.{body}").as_bytes());
     format!("t={at},v1={}", HEXLOWER.encode(tag.as_ref()))
 }
 
-async fn deliver(service: &Service, hook: &str, signature: &str, body: &str) -> Answer {
+pub(crate) async fn deliver(service: &Service, hook: &str, signature: &str, body: &str) -> Answer {
     let request = service
         .client
         .post(format!("{}/v1/hooks/stripe/{hook}", service.base_url))
@@ -53,7 +53,7 @@ async fn by_hand(service: &Service) -> String {
     hook_of(&endpoint)
 }
 
-fn hook_of(endpoint: &Value) -> String {
+pub(crate) fn hook_of(endpoint: &Value) -> String {
     endpoint["url"]
         .as_str()
         .unwrap()

@@ -1,7 +1,7 @@
 -- The inbox: Stripe's events, stored before they are acknowledged, and what became of each. One row per
 -- event and portal. next_attempt_at is set exactly while something is still to be done: the status is
--- then parked or refetch. object_id is Stripe's id of what the event is about. The payload is kept only
--- while something is to be done with it, dead letters included; Stripe has it for 30 days.
+-- then parked or refetch. object_id is Stripe's id of what the event is about. The payload is kept,
+-- sealed, only while something is to be done with it, dead letters included; Stripe has it for 30 days.
 DROP TABLE stripe_events;
 
 CREATE TABLE stripe_events (
@@ -16,7 +16,8 @@ CREATE TABLE stripe_events (
     error TEXT,
     stripe_created_at BIGINT NOT NULL,
     received_at BIGINT NOT NULL,
-    payload BLOB,
+    sealed BLOB,
+    data_key_version BIGINT,
     CONSTRAINT stripe_events_pkey PRIMARY KEY (portal_id, event_id)
 );
 

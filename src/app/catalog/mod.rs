@@ -8,6 +8,8 @@ mod importing;
 mod publishing;
 mod requests;
 mod tasks;
+#[cfg(test)]
+mod tests;
 
 pub use importing::Imported;
 
@@ -17,7 +19,7 @@ use tasks::{Place, tasks};
 
 use super::answer::{Answer, Outcome};
 use super::idempotency::Begun;
-use super::operations::NewOperation;
+use super::operations::{NewOperation, state_text};
 use super::portals::{concurrent, existing};
 use super::publish::Fact;
 use super::{App, Context, Page};
@@ -294,7 +296,7 @@ impl App {
             subject: subject(&id),
             organization: None,
             lane: lane(&id),
-            state: state.to_text()?,
+            state: state_text(state)?,
         };
         let operation = self
             .begin_operation(conn, context, portal, credentials, new)

@@ -12,6 +12,7 @@ use super::event::{About, Incoming};
 use super::subscription::News;
 use super::work::{Verdict, Work};
 use crate::app::App;
+use crate::app::vault::Place;
 use crate::clock::Timestamp;
 use crate::domain::error::Error;
 use crate::domain::inbox::Status;
@@ -297,7 +298,9 @@ impl App {
         events: &[&Incoming],
         now: Timestamp,
     ) -> Result<Taken, StoreError> {
-        let rows: Vec<_> = events.iter().map(|event| event.row()).collect();
+        let mut rows: Vec<_> = events.iter().map(|event| event.row()).collect();
+        // In one order everywhere: two that store the same events wait for each other, never in a ring.
+        rows.sort_unstable_by(|a, b| (&a.portal, &a.id).cmp(&(&b.portal, &b.id)));
         let rows: Vec<_> = rows.iter().collect();
         let first: HashSet<(String, String)> = stripe_events::insert(conn, &rows)
             .await?
@@ -344,23 +347,7 @@ impl App {
             verdicts.push(work.judge(event, news));
         }
         work.flush(conn).await?;
-        for (event, verdict) in events.iter().zip(&mut verdicts) {
-            if matches!(event.about, Ok(About::Money)) && *verdict == Verdict::Applied {
-                *verdict = self.apply_money(conn, event).await?;
-            }
-        }
         Ok(verdicts)
-    }
-
-    /// Events of invoices, payments, refunds, credit notes and disputes.
-    #[expect(clippy::unused_async, reason = "invoices are stored by a part to come")]
-    async fn apply_money(
-        &self,
-        _conn: &mut Conn,
-        _event: &Incoming,
-    ) -> Result<Verdict, StoreError> {
-        // Not projected yet: `app::invoices::apply_event` takes these.
-        Ok(Verdict::Applied)
     }
 
     /// Writes down what has become of events that were stored as applied.
@@ -414,7 +401,25 @@ impl App {
                 _ => None,
             },
         };
-        stripe_events::hold(conn, &event.portal, &event.id, &settled, &event.payload).await
+        let payload = if event.is_kept {
+            None
+        } else {
+            // A body may hold client secrets and addresses.
+            let vault = self.vault(conn, &event.portal, None).await?;
+            let text = std::str::from_utf8(&event.payload)
+                .map_err(|error| StoreError::Other(error.to_string()))?;
+            Some(vault.seal(&event.portal, &place(&event.id), text)?)
+        };
+        stripe_events::hold(conn, &event.portal, &event.id, &settled, payload.as_ref()).await
+    }
+}
+
+/// Where a payload is sealed for.
+pub(super) const fn place(event: &str) -> Place<'_> {
+    Place {
+        row: event,
+        field: "stripe_events.sealed",
+        version: 1,
     }
 }
 
@@ -464,7 +469,13 @@ impl Work<'_> {
             About::SetUp(said) => self.set_up(event, said, news),
             About::Checkout(said) => self.checkout(event, said),
             About::Catalog { active } => self.catalog(event, *active),
-            About::Money | About::Nothing => Verdict::Applied,
+            About::Invoice {
+                said,
+                asks,
+                deleted,
+            } => self.invoice_said(event, place, said, (*asks, *deleted), news),
+            About::OfInvoice(id) => self.part_of_invoice(event, place, id, news),
+            About::Nothing => Verdict::Applied,
         }
     }
 }

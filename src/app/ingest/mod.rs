@@ -17,9 +17,12 @@ mod event;
 mod hooks;
 mod inbox;
 mod intake;
+mod invoice;
 mod letters;
 mod method;
+mod names;
 mod subscription;
+mod tell;
 mod work;
 
 pub(super) use hooks::Hooks;

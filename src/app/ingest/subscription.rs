@@ -1,10 +1,11 @@
 //! What Stripe says of subscriptions.
 
 use super::event::{Incoming, Place};
-use super::work::{Verdict, Work, ours_in};
+use super::names::ours_in;
+use super::work::{Named, Verdict, Work};
 use crate::app::stripe_metadata as ours;
 use crate::clock::Timestamp;
-use crate::domain::inbox::{Age, Status as Settled, verdict};
+use crate::domain::inbox::{Age, Status as Settled};
 use crate::domain::slug::Slug;
 use crate::domain::stripe_link::StripeLink;
 use crate::domain::subscription::{
@@ -57,24 +58,11 @@ impl Work<'_> {
         if !event.is_pinned() && !news.surely_last {
             return Verdict::Refetch;
         }
-        let at = if news.surely_last {
-            news.fence(before.stripe_at)
-        } else {
-            news.at
-        };
-        let (snapshot, missing) = self.snapshot(event, place, &before, said, at);
-        let after = before.follow(&snapshot, self.now);
-        let changes = !after.looks_like(&before);
-        let mut settled = verdict(news.age(before.stripe_at), changes);
-        if settled == Settled::Refetch && before.status.is_before(after.status) {
-            // A life does not go back, so that what is further in it was later in that second.
-            settled = Settled::Applied;
-        }
-        if settled == Settled::Refetch {
-            return Verdict::Refetch;
-        }
+        let (snapshot, missing) = self.snapshot(event, place, &before, said, news.at);
+        let (settled, after) = before.hear(&snapshot, news.surely_last, self.now);
         let adopted = !linked && after.stripe.as_ref() == Some(&snapshot.link);
         if !linked && !adopted {
+            // It follows nothing any more: it ended before it was there.
             return Verdict::Foreign;
         }
         if adopted {
@@ -89,8 +77,9 @@ impl Work<'_> {
         }
         self.put_subscription(event, after);
         match (settled, missing.filter(|_| news.patient)) {
-            (Settled::Applied, Some(method)) => Verdict::Missing(method),
+            (Settled::Applied, Some(method)) => Verdict::Missing(Named::Method(method)),
             (Settled::Stale, _) => Verdict::Stale,
+            (Settled::Refetch, _) => Verdict::Refetch,
             _ => Verdict::Applied,
         }
     }

@@ -1,31 +1,29 @@
 //! What a batch of events works on: everything it names is read first, changed in memory, and written
 //! at the end, each in as few statements as there can be. One batch is one transaction.
 //!
-//! Customers are locked first, as operations do it, then methods, then subscriptions, each by their ids;
-//! the heads of the audit log and of the outbox come last, portal by portal. So nobody waits in a ring.
+//! Customers are locked first, as operations do it, then methods, subscriptions, invoices, each by their
+//! ids; the heads of the audit log and of the outbox come last, portal by portal. So nobody waits in a ring.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::event::{About, Incoming, Place};
+use super::event::{Incoming, Place};
+use super::invoice::InvoiceRow;
+use super::names::{LinkKey, Names};
+use super::tell::{Change, Told};
+use crate::app::App;
 use crate::app::answer::Outcome;
 use crate::app::customers::address_of;
-use crate::app::stripe_metadata as ours;
 use crate::app::subscriptions::ActionView;
-use crate::app::{App, Context};
 use crate::clock::Timestamp;
 use crate::domain::access::Rules;
-use crate::domain::audit::{Actor, Draft};
 use crate::domain::customer::Customer;
+use crate::domain::invoice::Latest;
 use crate::domain::payment_method::PaymentMethod;
 use crate::domain::slug::Slug;
 use crate::domain::stripe_key::Mode;
 use crate::domain::subscription::{ActionType, Status, Subscription};
-use crate::ids::{Id, Kind};
-use crate::store::audit::Stamp;
-use crate::store::events::NewEvent;
 use crate::store::stripe_objects::{self, StripeObject};
 use crate::store::{self, Conn, StoreError};
-use crate::stripe::{Expandable, Metadata};
 
 /// What became of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,14 +36,23 @@ pub(in crate::app) enum Verdict {
     Foreign,
     /// An operation of ours is about to say the same.
     Parked,
-    /// It names a payment method of Stripe's that is not known here yet.
-    Missing(String),
+    /// It names something of Stripe's that is not known here yet, or not as it is now.
+    Missing(Named),
     /// Its place in the order cannot be known.
     Refetch,
     /// The method that a Checkout page has set up is to be saved for this customer, `org_…`.
     Save(String),
     /// It cannot be taken.
     Dead(String),
+}
+
+/// What an event names and may have to be asked for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::app) enum Named {
+    /// A payment method, by Stripe's id.
+    Method(String),
+    /// An invoice, by Stripe's id.
+    Invoice(String),
 }
 
 /// A row, and what is to be done with it.
@@ -75,37 +82,6 @@ pub(super) struct Link {
     pub(super) local_id: String,
 }
 
-type LinkKey = (String, bool, String);
-
-/// A fact as it will be published.
-struct OwnedFact {
-    event_type: &'static str,
-    subject: String,
-    seq: i64,
-    organization: String,
-    data: String,
-}
-
-/// A change to be told of.
-struct Change {
-    name: &'static str,
-    /// Where the API has the thing.
-    address: String,
-    details: Vec<(&'static str, String)>,
-    /// The thing's id.
-    subject: String,
-    /// Its version now.
-    version: i64,
-    organization: String,
-}
-
-/// What is to be said in one portal: audit entries, each with the event it comes from, and facts.
-#[derive(Default)]
-struct Told {
-    entries: Vec<(String, Draft)>,
-    facts: Vec<OwnedFact>,
-}
-
 /// See the module.
 pub(super) struct Work<'a> {
     pub(super) app: &'a App,
@@ -117,97 +93,16 @@ pub(super) struct Work<'a> {
     unsettled: HashSet<String>,
     rules: HashMap<Slug, Rules>,
     actions: HashMap<String, ActionView>,
+    pub(super) invoices: BTreeMap<String, InvoiceRow>,
+    /// Last invoices of subscriptions, by where they are at Stripe.
+    pub(super) latest: HashMap<LinkKey, Latest>,
     new_links: Vec<(Slug, StripeObject)>,
     lost_links: Vec<LinkKey>,
     finished_actions: Vec<String>,
-    told: BTreeMap<Slug, Told>,
+    pub(super) told: BTreeMap<Slug, Told>,
 }
 
-/// The ids that a batch names.
-#[derive(Default)]
-struct Names<'a> {
-    at_stripe: HashMap<(&'a str, Mode), BTreeSet<&'a str>>,
-    customers: BTreeSet<String>,
-    subscriptions: BTreeSet<String>,
-    methods: BTreeSet<String>,
-    operations: BTreeSet<&'a str>,
-    /// Customers that are gone at Stripe, by their ids there.
-    gone: Vec<LinkKey>,
-}
-
-impl<'a> Names<'a> {
-    fn of(events: &[&'a Incoming]) -> Self {
-        let mut names = Self::default();
-        for event in events {
-            names.add(event);
-        }
-        names
-    }
-
-    fn add(&mut self, event: &'a Incoming) {
-        let (Some(place), Ok(about)) = (&event.place, &event.about) else {
-            return;
-        };
-        self.operations.extend(event.operation.as_deref());
-        let there = self
-            .at_stripe
-            .entry((place.account.as_str(), place.mode))
-            .or_default();
-        match about {
-            About::Subscription(said) => {
-                there.insert(&said.id);
-                there.extend(said.customer.as_ref().map(Expandable::id));
-                there.extend(said.default_payment_method.as_ref().map(Expandable::id));
-                let item = said.items.data.first();
-                there.extend(item.and_then(|item| Some(item.price.as_ref()?.id.as_str())));
-                let local = ours_in(&said.metadata, event, ours::SUBSCRIPTION);
-                self.subscriptions.extend(local.map(str::to_owned));
-                self.operations
-                    .extend(said.metadata.get(ours::OPERATION).map(String::as_str));
-            }
-            About::Customer { said, deleted } => {
-                there.insert(&said.id);
-                let default = said.invoice_settings.default_payment_method.as_ref();
-                there.extend(default.map(Expandable::id));
-                let local = ours_in(&said.metadata, event, ours::CUSTOMER);
-                self.customers.extend(local.map(str::to_owned));
-                self.operations
-                    .extend(said.metadata.get(ours::OPERATION).map(String::as_str));
-                if *deleted || said.deleted {
-                    let mode = place.mode.livemode();
-                    let key = (place.account.clone(), mode, said.id.clone());
-                    self.gone.push(key);
-                }
-            }
-            About::Method { said, .. } => {
-                there.insert(&said.id);
-                there.extend(said.customer.as_ref().map(Expandable::id));
-            }
-            About::SetUp(said) => {
-                there.extend(said.payment_method.as_ref().map(Expandable::id));
-                there.extend(said.customer.as_ref().map(Expandable::id));
-            }
-            About::Checkout(said) => {
-                there.extend(said.customer.as_ref().map(Expandable::id));
-            }
-            About::Catalog { .. } => {
-                there.insert(&event.object_id);
-            }
-            About::Money | About::Nothing => {}
-        }
-    }
-}
-
-/// Our id of that kind in an object's metadata, if the object says that it is this portal's.
-pub(super) fn ours_in<'a>(metadata: &'a Metadata, event: &Incoming, kind: &str) -> Option<&'a str> {
-    let portal = metadata.get(ours::PORTAL)?;
-    (*portal == event.portal.as_str())
-        .then(|| metadata.get(kind))
-        .flatten()
-        .map(String::as_str)
-}
-
-fn texts(ids: &BTreeSet<String>) -> Vec<&str> {
+pub(super) fn texts(ids: &BTreeSet<String>) -> Vec<&str> {
     ids.iter().map(String::as_str).collect()
 }
 
@@ -228,6 +123,8 @@ impl<'a> Work<'a> {
             unsettled: HashSet::new(),
             rules: HashMap::new(),
             actions: HashMap::new(),
+            invoices: BTreeMap::new(),
+            latest: HashMap::new(),
             new_links: Vec::new(),
             lost_links: Vec::new(),
             finished_actions: Vec::new(),
@@ -236,12 +133,18 @@ impl<'a> Work<'a> {
         let mut names = Names::of(events);
         work.load_links(conn, &mut names).await?;
         work.load_rows(conn, &mut names).await?;
-        if !names.operations.is_empty() {
-            let ids: Vec<&str> = names.operations.iter().copied().collect();
-            let unsettled = store::operations::unsettled(conn, &ids).await?;
+        let makers: Vec<&str> = names
+            .operations
+            .iter()
+            .filter(|(object, _)| !work.links.contains_key(object))
+            .map(|(_, maker)| *maker)
+            .collect();
+        if !makers.is_empty() {
+            let unsettled = store::operations::unsettled(conn, &makers).await?;
             work.unsettled.extend(unsettled);
         }
         work.load_views(conn).await?;
+        work.load_invoices(conn, &names).await?;
         Ok(work)
     }
 
@@ -262,6 +165,7 @@ impl<'a> Work<'a> {
                     stripe_objects::SUBSCRIPTION => {
                         names.subscriptions.insert(found.local_id.clone())
                     }
+                    stripe_objects::INVOICE => names.invoices.insert(found.local_id.clone()),
                     _ => false,
                 };
                 let key = (found.account_id, found.mode.livemode(), found.stripe_id);
@@ -520,46 +424,15 @@ impl<'a> Work<'a> {
             version: after.version,
             organization: organization.clone(),
         };
+        let latest = self.latest_of(&after);
         let view = self
             .app
-            .viewed(after, organization, link.as_ref(), action, rules);
+            .viewed(after, organization, link.as_ref(), action, latest, rules);
         let shown = Outcome::Subscription {
             view: Box::new(view),
             created: false,
         };
         self.tell(event, change, &shown);
-    }
-
-    /// Notes something in the portal's audit log.
-    pub(super) fn note(&mut self, event: &Incoming, draft: Draft) {
-        self.told_in(&event.portal)
-            .entries
-            .push((event.id.clone(), draft));
-    }
-
-    /// An audit entry and a fact of a change.
-    fn tell(&mut self, event: &Incoming, change: Change, shown: &Outcome) {
-        let data = self.app.render.outcome(shown).body;
-        let mut details = change.details;
-        details.push(("version", change.version.to_string()));
-        let draft = Draft {
-            action: change.name,
-            subject: change.address,
-            details,
-        };
-        let told = self.told_in(&event.portal);
-        told.entries.push((event.id.clone(), draft));
-        told.facts.push(OwnedFact {
-            event_type: change.name,
-            subject: change.subject,
-            seq: change.version,
-            organization: change.organization,
-            data,
-        });
-    }
-
-    fn told_in(&mut self, portal: &Slug) -> &mut Told {
-        self.told.entry(portal.clone()).or_default()
     }
 
     /// Writes everything.
@@ -592,82 +465,22 @@ impl<'a> Work<'a> {
         for (portal, object) in &self.new_links {
             stripe_objects::insert(conn, portal, object, self.now).await?;
         }
+        self.flush_invoices(conn).await?;
         if !self.finished_actions.is_empty() {
             let ids: Vec<&str> = self.finished_actions.iter().map(String::as_str).collect();
             store::subscription_actions::delete_many(conn, &ids).await?;
         }
         self.publish_all(conn).await
     }
-
-    async fn publish_all(&self, conn: &mut Conn) -> Result<(), StoreError> {
-        let actor = stripe_actor();
-        for (portal, told) in &self.told {
-            let entries: Vec<(Stamp<'_>, &Draft)> = told
-                .entries
-                .iter()
-                .map(|(request_id, draft)| {
-                    let stamp = Stamp {
-                        actor: &actor,
-                        request_id,
-                        now: self.now,
-                        ids: &self.app.ids,
-                    };
-                    (stamp, draft)
-                })
-                .collect();
-            store::audit::append_all(conn, portal.as_str(), &entries).await?;
-            let ids: Vec<Id> = told
-                .facts
-                .iter()
-                .map(|_| self.app.ids.new_id(Kind::Event))
-                .collect();
-            let facts: Vec<NewEvent<'_>> = told
-                .facts
-                .iter()
-                .zip(&ids)
-                .map(|(fact, id)| NewEvent {
-                    id: id.as_str(),
-                    event_type: fact.event_type,
-                    subject: &fact.subject,
-                    seq: fact.seq,
-                    organization: Some(&fact.organization),
-                    data: &fact.data,
-                })
-                .collect();
-            store::events::append_all(conn, portal, &facts, self.now).await?;
-        }
-        Ok(())
-    }
 }
 
 /// A locked row is there; if not, the whole batch runs again.
-fn must(stored: bool) -> Result<(), StoreError> {
+pub(super) fn must(stored: bool) -> Result<(), StoreError> {
     if stored {
         Ok(())
     } else {
         Err(StoreError::Contention(
             "a locked row has changed".to_owned(),
         ))
-    }
-}
-
-/// As whom what Stripe says is written down.
-pub(super) fn stripe_actor() -> Actor {
-    Actor {
-        subject: "stripe".to_owned(),
-        issuer: "stripe".to_owned(),
-    }
-}
-
-/// For what an event sets going.
-pub(super) fn context_of(event: &Incoming) -> Context {
-    Context {
-        actor: stripe_actor(),
-        request_id: event.id.clone(),
-        instance: format!(
-            "/v1/portals/{}/modules/stripe/events/{}",
-            event.portal, event.id
-        ),
-        organization: None,
     }
 }

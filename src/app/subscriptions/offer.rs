@@ -95,9 +95,11 @@ impl App {
         let (named, attach) = self
             .named_method(conn, customer, subscription, credentials)
             .await?;
-        if named.is_none() && trial.is_none_or(|trial| trial.requires_payment_method) {
-            self.has_default(conn, customer, credentials).await?;
-        }
+        let needed = trial.is_none_or(|trial| trial.requires_payment_method);
+        let named = match named {
+            None if needed => self.default_or_saved(conn, customer, credentials).await?,
+            named => named,
+        };
         let per_seat = matches!(offer.plan.pricing, Pricing::PerSeat { .. });
         Ok(Order {
             price,
@@ -134,17 +136,17 @@ impl App {
         let saved = match (&subscription.payment_method, new) {
             (Some(saved), _) => Some(saved.clone()),
             (None, None) => None,
-            (None, Some(new)) => match stripe_objects::find(conn, account, mode, new).await? {
-                // It has been saved before: whether for this customer is asked below.
-                Some(known) => Some(known.local_id),
-                None => {
+            (None, Some(new)) => {
+                let Some(known) = stripe_objects::find(conn, account, mode, new).await? else {
                     let named = Named {
                         saved: None,
                         stripe: new.clone(),
                     };
                     return Ok((Some(named), true));
-                }
-            },
+                };
+                // It has been saved before: whether for this customer is asked below.
+                Some(known.local_id)
+            }
         };
         let Some(saved) = saved else {
             return Ok((None, false));
@@ -160,23 +162,39 @@ impl App {
         Ok((Some(named), false))
     }
 
-    async fn has_default(
+    /// Nothing to be named when the customer's default can be used; else the method that was saved
+    /// last. One that was saved on a page of Stripe's has come by itself, and nobody made it the
+    /// default there.
+    async fn default_or_saved(
         &self,
         conn: &mut Conn,
         customer: &Customer,
         credentials: &Credentials,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<Named>, StoreError> {
         let (account, mode) = (credentials.account_id.as_str(), credentials.mode);
         let now = self.clock.now();
-        match usable_method(conn, customer, None, now, account, mode).await? {
-            Some(_) => Ok(()),
-            None => Err(Error::new(
+        if usable_method(conn, customer, None, now, account, mode)
+            .await?
+            .is_some()
+        {
+            return Ok(None);
+        }
+        let saved = store::payment_methods::of_customer(conn, &customer.id).await?;
+        let usable = saved
+            .into_iter()
+            .rev()
+            .find(|method| method.stripe.id_in(account, mode).is_some() && method.is_usable(now));
+        let method = usable.ok_or_else(|| {
+            Error::new(
                 Code::PaymentMethodRequired,
                 "The plan costs money and the customer has no payment method that can be used. \
                  Save one first, or name one.",
             )
-            .into()),
-        }
+        })?;
+        Ok(Some(Named {
+            saved: Some(method.id),
+            stripe: method.stripe.id,
+        }))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Dunning, Period, QUANTITY_MAX, Status, Subscription};
 use crate::clock::Timestamp;
+use crate::domain::inbox::{self, Age, verdict};
 use crate::domain::slug::Slug;
 use crate::domain::stripe_link::StripeLink;
 
@@ -118,14 +119,6 @@ const fn stage(status: Status) -> Stage {
     }
 }
 
-impl Status {
-    /// Whether that status is further in a life than this one, so that whoever says it speaks of a later
-    /// time, whatever the clock says.
-    pub fn is_before(self, later: Self) -> bool {
-        stage(self) < stage(later)
-    }
-}
-
 impl Subscription {
     /// The subscription after hearing of `snapshot`. Where anything shown differs, it is the next
     /// version, changed at `now`.
@@ -161,6 +154,52 @@ impl Subscription {
         if self.is_behind(status, snapshot.at) {
             next.take(status, snapshot);
         }
+        next.settle();
+        if !next.looks_like(self) {
+            next.version = self.version + 1;
+            next.updated_at = now;
+        }
+        next
+    }
+
+    /// The subscription after news that may come out of order, and what becomes of the news.
+    ///
+    /// What is of the same second as what was last taken over, and says otherwise, is not taken: Stripe's
+    /// clock does not tell which was later, and Stripe has to be asked. What is further in a life is
+    /// later, whatever the clock says. With `surely_last` the news was asked for after all that is known
+    /// was heard, so that it is the last word for now.
+    #[must_use]
+    pub fn hear(
+        &self,
+        snapshot: &Snapshot,
+        surely_last: bool,
+        now: Timestamp,
+    ) -> (inbox::Status, Self) {
+        if surely_last {
+            let at = self.stripe_at.max(Some(snapshot.at));
+            let last = Snapshot {
+                at: at.unwrap_or(snapshot.at),
+                ..snapshot.clone()
+            };
+            return (inbox::Status::Applied, self.follow(&last, now));
+        }
+        let after = self.follow(snapshot, now);
+        let age = Age::of(snapshot.at, self.stripe_at);
+        match verdict(age, !after.looks_like(self)) {
+            inbox::Status::Refetch if stage(after.status) <= stage(self.status) => {
+                (inbox::Status::Refetch, self.learned(snapshot, now))
+            }
+            inbox::Status::Refetch => (inbox::Status::Applied, after),
+            settled => (settled, after),
+        }
+    }
+
+    /// The subscription with only that taken from news which is true in any order: whether a payment was
+    /// missing.
+    fn learned(&self, snapshot: &Snapshot, now: Timestamp) -> Self {
+        let mut next = self.clone();
+        let begin = snapshot.period.map(|period| period.start);
+        next.dunning.see(&snapshot.status, snapshot.at, begin);
         next.settle();
         if !next.looks_like(self) {
             next.version = self.version + 1;

@@ -1,6 +1,5 @@
 //! The event feed: every change of a portal's things, oldest first, for those who poll.
 
-use actix_web::http::header;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, get};
 use serde::{Deserialize, Serialize};
@@ -156,8 +155,8 @@ pub(crate) async fn list(
     let context = context(&request, &at.caller);
     let filter = Filter {
         organization: None,
-        event_type: params.event_type.clone(),
-        subject: params.subject.clone(),
+        event_type: params.event_type,
+        subject: params.subject,
     };
     let page = state
         .app
@@ -168,18 +167,10 @@ pub(crate) async fn list(
         has_more: page.has_more,
         next_cursor: paging::cursor(&state.cursors, LIST, page.position),
     };
-    // Everything in it has been checked for characters that mean something in a header or a URL.
-    let also = [("type", params.event_type), ("subject", params.subject)];
-    let also: String = also
-        .into_iter()
-        .filter_map(|(name, value)| Some(format!("&{name}={}", value?)))
-        .collect();
-    let link = format!(
-        "<{}?limit={limit}{also}&cursor={}>; rel=\"next\"",
-        request.path(),
-        body.next_cursor
-    );
-    Ok(HttpResponse::Ok()
-        .insert_header((header::LINK, link))
-        .json(&body))
+    Ok(paging::answer(
+        &request,
+        &paging,
+        Some(&body.next_cursor),
+        &body,
+    ))
 }

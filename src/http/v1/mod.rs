@@ -1,6 +1,7 @@
 //! `/v1`: one file per family of resources, each with its request and answer types, its handlers
 //! and their documentation.
 
+pub mod access;
 pub mod audit_log;
 pub mod credentials;
 pub mod customers;
@@ -8,11 +9,13 @@ pub mod events;
 pub mod hooks;
 pub mod hosted;
 pub mod imports;
+pub mod invoices;
 pub mod operations;
 pub mod payment_methods;
 pub mod portals;
 pub mod pricing;
 pub mod products;
+pub mod reconciliations;
 pub mod stripe_events;
 pub mod stripe_module;
 pub mod subscriptions;

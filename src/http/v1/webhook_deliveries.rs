@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::webhook_endpoints::EndpointPath;
 use super::{MayRepeat, PortalPath};
-use crate::app::endpoints::{DeliveryFilter, ReplayFrom, ReplayInput, Replayed};
+use crate::app::deliveries::{DeliveryFilter, ReplayFrom, ReplayInput, Replayed};
 use crate::clock::Timestamp;
 use crate::domain::delivery::{Delivery, Reason, Status};
 use crate::domain::error::{Error, FieldCode, FieldError};
@@ -182,7 +182,6 @@ pub struct DeliveryListParams {
     #[param(max_length = 1024)]
     cursor: Option<String>,
     /// Only in this status.
-    #[param(inline)]
     status: Option<DeliveryStatus>,
     /// Only of this event.
     #[param(pattern = "^fact_[0-9a-hjkmnp-tv-z]{26}$")]

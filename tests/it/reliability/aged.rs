@@ -2,13 +2,12 @@
 //! key it was sent with: there is exactly one object all the same.
 
 use futures_util::future::join_all;
-use serde_json::json;
 
 use super::cuts::{self, Cut};
 use super::invariants::{self, Wanted};
 use super::of_tier;
 use super::score::Score;
-use super::world::{Portal, World};
+use super::world::{Asked, Portal, World};
 use crate::support::database::{Database, on_both_databases};
 
 on_both_databases!(work_taken_up_after_a_day_is_done_once);
@@ -26,17 +25,14 @@ const PLACES: [&str; 3] = ["sending", "answered", "settling"];
 
 struct Aged {
     customer: String,
-    path: String,
-    body: serde_json::Value,
-    key: String,
+    asked: Asked,
 }
 
 async fn cut_off(world: &World, portal: &Portal, number: usize) -> Aged {
     let customer = world.customer(portal, &format!("aged-{number}")).await;
+    let key = format!("aged-key-{number}");
     let aged = Aged {
-        path: portal.path(&format!("/customers/{customer}/payment-methods")),
-        body: json!({"payment_method": world.card(portal).await, "default": true}),
-        key: format!("aged-key-{number}"),
+        asked: world.saving(portal, &customer, &key).await,
         customer,
     };
     let cut = Cut {
@@ -44,10 +40,7 @@ async fn cut_off(world: &World, portal: &Portal, number: usize) -> Aged {
         nth: 1 + u32::try_from(number / PLACES.len() % 2).unwrap(),
     };
     cuts::arm(&aged.customer, cut);
-    let base_url = &world.service.base_url;
-    world
-        .try_call(base_url, &aged.path, &aged.key, &aged.body, 1)
-        .await;
+    world.ask(&world.service.base_url, &aged.asked, 1).await;
     aged
 }
 
@@ -65,20 +58,14 @@ async fn work_taken_up_after_a_day_is_done_once(engine: Database) {
         }
         for aged in cut {
             cuts::disarm(&aged.customer);
-            let base_url = &world.service.base_url;
-            let answer = world
-                .try_call(base_url, &aged.path, &aged.key, &aged.body, 20)
-                .await
-                .unwrap();
+            let asked = world.ask(&world.service.base_url, &aged.asked, 20);
+            let answer = world.in_time(asked).await.unwrap();
             if answer.status.as_u16() != 201 {
                 let heard = format!("{} {}", answer.status, answer.text);
-                score.violation(format!("{name}: {}: {heard}", aged.key));
+                score.violation(format!("{name}: {:?}: {heard}", aged.asked.key));
             }
         }
-        let wanted = Wanted {
-            customers: each,
-            subscriptions: 0,
-        };
+        let wanted = Wanted::customers(each);
         for wrong in invariants::check(&world, &portal, wanted).await {
             score.violation(format!("{name}: {wrong}"));
         }

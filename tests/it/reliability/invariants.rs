@@ -54,8 +54,19 @@ pub(super) async fn rows(
 pub(super) struct Wanted {
     /// Customers with a counterpart at Stripe.
     pub(super) customers: usize,
-    /// Subscriptions that were paid for once each.
+    /// Subscriptions that were paid for once each, ended ones included.
     pub(super) subscriptions: usize,
+    /// Plans that were published.
+    pub(super) plans: usize,
+}
+
+impl Wanted {
+    pub(super) fn customers(customers: usize) -> Self {
+        Self {
+            customers,
+            ..Self::default()
+        }
+    }
 }
 
 /// One look at both sides.
@@ -177,6 +188,8 @@ impl Look<'_> {
         for (kind, wanted) in [
             ("customer", wanted.customers),
             ("subscription", wanted.subscriptions),
+            ("product", wanted.plans),
+            ("price", wanted.plans),
         ] {
             let there = self.there(kind).len();
             if there != wanted {

@@ -7,12 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
-use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::invariants::{self, Wanted};
 use super::score::Score;
-use super::world::{Portal, World};
+use super::world::{Asked, Portal, World};
 use super::{Dice, of_tier, seed};
 use crate::support::database::Database;
 use crate::support::process::Process;
@@ -22,13 +21,6 @@ const CALLERS: usize = 6;
 /// The promise: all work is over so long after the service is back.
 const OVER_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-
-/// One caller's request, to be asked again at the end.
-struct Asked {
-    path: String,
-    key: String,
-    body: Value,
-}
 
 /// The replicas' addresses, for the callers.
 type Addresses = Mutex<[String; 2]>;
@@ -50,13 +42,8 @@ impl Load<'_> {
                 .world
                 .customer(self.portal, &format!("kill-{number}"))
                 .await;
-            let asked = Asked {
-                path: self
-                    .portal
-                    .path(&format!("/customers/{customer}/payment-methods")),
-                key: format!("kill-key-{number}"),
-                body: json!({"payment_method": self.world.card(self.portal).await}),
-            };
+            let key = format!("kill-key-{number}");
+            let asked = self.world.saving(self.portal, &customer, &key).await;
             let address = self.addresses.lock().unwrap()[number % 2].clone();
             self.ask(&address, &asked).await;
             self.asked.lock().unwrap().push(asked);
@@ -64,22 +51,21 @@ impl Load<'_> {
     }
 
     async fn ask(&self, address: &str, asked: &Asked) -> Option<(u16, String)> {
-        let answer = self
-            .world
-            .try_call(address, &asked.path, &asked.key, &asked.body, 5)
-            .await?;
+        let answer = self.world.ask(address, asked, 5).await?;
         Some((answer.status.as_u16(), answer.text))
     }
 }
 
-fn start(world: &World) -> Process {
-    let settings = world.service.settings();
-    Process::start(&BTreeMap::new(), &settings)
+/// The processes take up lost work themselves.
+fn settings(world: &World) -> Vec<String> {
+    let mut settings = world.service.settings();
+    settings.push("operations.poll_ms=100".to_owned());
+    settings
 }
 
 async fn kill_again_and_again(world: &World, addresses: &Addresses, kills: usize) -> [Process; 2] {
     let mut dice = Dice(seed());
-    let mut replicas = [start(world), start(world)];
+    let mut replicas = [start(world).await, start(world).await];
     for _kill in 0..kills {
         for (place, replica) in replicas.iter().enumerate() {
             addresses.lock().unwrap()[place].clone_from(&replica.base_url);
@@ -94,7 +80,7 @@ async fn kill_again_and_again(world: &World, addresses: &Addresses, kills: usize
             (second, first, false)
         };
         victim.kill();
-        let fresh = start_in_background(world).await;
+        let fresh = start(world).await;
         replicas = if victim_is_first {
             [fresh, other]
         } else {
@@ -108,8 +94,8 @@ async fn kill_again_and_again(world: &World, addresses: &Addresses, kills: usize
 }
 
 /// While the callers go on.
-async fn start_in_background(world: &World) -> Process {
-    let settings = world.service.settings();
+async fn start(world: &World) -> Process {
+    let settings = settings(world);
     let starting = tokio::task::spawn_blocking(move || Process::start(&BTreeMap::new(), &settings));
     starting.await.unwrap()
 }
@@ -154,13 +140,10 @@ async fn replicas_that_are_killed_under_load_lose_nothing_and_double_nothing() {
     for asked in &asked {
         let heard = load.ask(&replicas[0].base_url, asked).await;
         if !matches!(heard, Some((201, _))) {
-            score.violation(format!("{}: {heard:?}", asked.key));
+            score.violation(format!("{:?}: {heard:?}", asked.key));
         }
     }
-    let wanted = Wanted {
-        customers: asked.len(),
-        subscriptions: 0,
-    };
+    let wanted = Wanted::customers(asked.len());
     for wrong in invariants::check(&world, &portal, wanted).await {
         score.violation(wrong);
     }

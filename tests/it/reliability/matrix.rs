@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::cuts::{self, Cut, PLACES};
 use super::invariants::{self, Wanted};
 use super::score::Score;
-use super::world::{Portal, World};
+use super::world::{Asked, Portal, World};
 use super::{Dice, of_tier, only_case, seed};
 use crate::support::database::{Database, on_both_databases};
 use crate::support::service::Answer;
@@ -32,7 +32,7 @@ const FAULTS: [&str; 13] = [
     "not_found_plain",
 ];
 /// Cases that run at the same time in one portal.
-const BATCH: usize = 40;
+const BATCH: usize = 50;
 
 /// What is being done when it is cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,9 +43,19 @@ enum Work {
     FurtherMethod,
     /// A paid subscription.
     Subscribe,
+    /// The end of one.
+    Cancel,
+    /// A product with a paid plan.
+    Publish,
 }
 
-const WORKS: [Work; 2] = [Work::FirstMethod, Work::FurtherMethod];
+const WORKS: [Work; 5] = [
+    Work::FirstMethod,
+    Work::FurtherMethod,
+    Work::Subscribe,
+    Work::Cancel,
+    Work::Publish,
+];
 
 /// One case.
 #[derive(Clone, Debug)]
@@ -102,86 +112,104 @@ fn cases(seed: u64, wanted: usize) -> Vec<Case> {
 /// A case on its way.
 struct Run<'a> {
     world: &'a World,
-    portal: &'a Portal,
     case: Case,
-    customer: String,
-    path: String,
-    body: Value,
+    asked: Asked,
+    /// What its work is serialized by.
+    lane: String,
+    /// The text that is in every call of its work's to Stripe.
+    mark: String,
 }
 
 impl<'a> Run<'a> {
     async fn prepare(world: &'a World, portal: &'a Portal, case: Case) -> Self {
-        let customer = world
-            .customer(portal, &format!("case-{}", case.number))
-            .await;
-        let card = world.card(portal).await;
-        let mut run = Self {
-            world,
-            portal,
-            path: portal.path(&format!("/customers/{customer}/payment-methods")),
-            body: json!({"payment_method": card, "default": true}),
-            customer,
-            case,
+        let number = case.number;
+        if case.work == Work::Publish {
+            let product = format!("api-{number}x");
+            return Self {
+                world,
+                case,
+                asked: World::publishing(portal, &product),
+                lane: format!("product:{product}"),
+                mark: product,
+            };
+        }
+        let customer = world.customer(portal, &format!("case-{number}")).await;
+        let saving = async |key: &str| {
+            let key = format!("{key}-{number}");
+            world.saving(portal, &customer, &key).await
         };
-        if run.case.work != Work::FirstMethod {
-            let saved = world.in_time(run.call("first-method", 20)).await.unwrap();
-            saved.expect(201);
+        let card_of = |asked: &Asked| asked.body["payment_method"].as_str().unwrap().to_owned();
+        let mut asked = saving("the-case").await;
+        let mut mark = card_of(&asked);
+        if case.work != Work::FirstMethod {
+            done(world, &saving("first-method").await).await;
         }
-        match run.case.work {
-            Work::FirstMethod => {}
-            Work::FurtherMethod => run.body["payment_method"] = world.card(portal).await.into(),
-            Work::Subscribe => {
-                run.path = portal.path("/subscriptions");
-                run.body = json!({"customer": run.customer, "product": "api", "plan": "gold"});
-            }
+        if matches!(case.work, Work::Subscribe | Work::Cancel) {
+            let body = json!({"customer": customer, "product": "api", "plan": "gold"});
+            asked = Asked::post(
+                portal.path("/subscriptions"),
+                format!("the-case-{number}"),
+                body,
+            );
+            mark.clone_from(&customer);
         }
-        run
+        if case.work == Work::Cancel {
+            let made = done(world, &asked).await;
+            let id = made["id"].as_str().unwrap();
+            let path = portal.path(&format!("/subscriptions/{id}/cancel"));
+            asked = Asked::post(path, format!("cancel-{number}"), json!({"at": "now"}));
+            made["stripe"]["subscription"]
+                .as_str()
+                .unwrap()
+                .clone_into(&mut mark);
+        }
+        Self {
+            world,
+            case,
+            asked,
+            lane: customer,
+            mark,
+        }
     }
 
-    async fn call(&self, key: &str, wait: u8) -> Option<Answer> {
-        let key = format!("{key}-{}", self.case.number);
-        let base_url = &self.world.service.base_url;
+    async fn ask(&self, wait: u8) -> Option<Answer> {
         self.world
-            .try_call(base_url, &self.path, &key, &self.body, wait)
+            .ask(&self.world.service.base_url, &self.asked, wait)
             .await
-    }
-
-    /// The text that is in every call of this case's to Stripe.
-    fn mark(&self) -> String {
-        match self.body["payment_method"].as_str() {
-            Some(card) => card.to_owned(),
-            None => self.customer.clone(),
-        }
     }
 
     /// Runs into what is armed. The answer is of no interest: it may not even come.
     async fn run_into_it(&self) {
         for cut in &self.case.cuts {
-            cuts::arm(&self.customer, cut.clone());
+            cuts::arm(&self.lane, cut.clone());
         }
         if let Some((kind, nth)) = self.case.fault {
-            self.world.fault(kind, &self.mark(), nth).await;
+            self.world.fault(kind, &self.mark, nth).await;
         }
-        self.call("the-case", 1).await;
+        self.ask(1).await;
     }
 
     /// Asks again until there is an answer that stays, and then once more.
     async fn ask_again(&self) -> Result<(), String> {
-        cuts::disarm(&self.customer);
+        cuts::disarm(&self.lane);
         let mut heard = String::from("nothing");
         for _attempt in 0..3 {
-            let Some(answer) = self.call("the-case", 20).await else {
+            let Some(answer) = self.ask(20).await else {
                 continue;
             };
             if !answer.status.is_success() || answer.status == 202 {
                 heard = format!("{} {}", answer.status, answer.text);
                 continue;
             }
-            let Some(again) = self.call("the-case", 20).await else {
+            let Some(again) = self.ask(20).await else {
                 return Err("I4: no second answer".to_owned());
             };
-            let same = again.status == answer.status && again.text == answer.text;
-            if !same || again.header("idempotency-replayed") != Some("true") {
+            // Without a key it is done again, and comes to the same.
+            let kept = self.asked.key.is_none()
+                || again.status == answer.status
+                    && again.text == answer.text
+                    && again.header("idempotency-replayed") == Some("true");
+            if !kept || !again.status.is_success() {
                 return Err(format!(
                     "I4: first {} {}, then {} {}",
                     answer.status, answer.text, again.status, again.text
@@ -193,16 +221,25 @@ impl<'a> Run<'a> {
     }
 }
 
+/// Preparation: done at once, or the machine is busy.
+async fn done(world: &World, asked: &Asked) -> Value {
+    let answer = world.ask(&world.service.base_url, asked, 30).await.unwrap();
+    assert!(
+        matches!(answer.status.as_u16(), 200 | 201),
+        "{}",
+        answer.text
+    );
+    answer.json()
+}
+
 async fn batch(world: &World, number: usize, cases: &[Case]) -> Vec<String> {
     let portal = world.open_portal(&format!("batch-{number}")).await;
     let prepared = cases
         .iter()
         .map(|case| Run::prepare(world, &portal, case.clone()));
-    let began = tokio::time::Instant::now();
-    let runs = join_all(prepared).await;
-    eprintln!("prepared {:?}", began.elapsed());
+    done(world, &World::publishing(&portal, "api")).await;
+    let runs = world.in_time(join_all(prepared)).await;
     join_all(runs.iter().map(Run::run_into_it)).await;
-    eprintln!("run {:?}", began.elapsed());
     let mut wrong = Vec::new();
     wrong.extend(
         world
@@ -210,7 +247,6 @@ async fn batch(world: &World, number: usize, cases: &[Case]) -> Vec<String> {
             .await
             .err(),
     );
-    eprintln!("rest {:?}", began.elapsed());
     let answers = join_all(runs.iter().map(Run::ask_again)).await;
     wrong.extend(answers.into_iter().zip(&runs).filter_map(|(answer, run)| {
         let wrong = answer.err()?;
@@ -222,15 +258,15 @@ async fn batch(world: &World, number: usize, cases: &[Case]) -> Vec<String> {
             .await
             .err(),
     );
-    eprintln!("again {:?}", began.elapsed());
-    let is_subscribing = |case: &&Case| case.work == Work::Subscribe;
+    let count = |of: fn(Work) -> bool| cases.iter().filter(|case| of(case.work)).count();
     let wanted = Wanted {
-        customers: cases.len(),
-        subscriptions: cases.iter().filter(is_subscribing).count(),
+        customers: count(|work| work != Work::Publish),
+        subscriptions: count(|work| matches!(work, Work::Subscribe | Work::Cancel)),
+        plans: 1 + count(|work| work == Work::Publish),
     };
     wrong.extend(invariants::check(world, &portal, wanted).await);
     if !wrong.is_empty() {
-        let whose = runs.iter().map(|run| (&run.customer, run.case.number));
+        let whose = runs.iter().map(|run| (&run.lane, run.case.number));
         wrong.push(format!("batch {number}: {:?}", whose.collect::<Vec<_>>()));
     }
     wrong

@@ -7,11 +7,12 @@
 
 mod aged;
 mod cuts;
+mod durable;
 mod invariants;
 mod kills;
 mod matrix;
 mod proxy;
-mod score;
+pub(crate) mod score;
 mod statements;
 mod storm;
 mod world;
@@ -28,17 +29,17 @@ fn setting(name: &str) -> Option<String> {
 }
 
 /// Whether the large numbers are wanted.
-fn is_full() -> bool {
+pub(crate) fn is_full() -> bool {
     setting("FULL").is_some()
 }
 
 /// `quick`, or `full` when the large numbers are wanted.
-fn of_tier<T>(quick: T, full: T) -> T {
+pub(crate) fn of_tier<T>(quick: T, full: T) -> T {
     if is_full() { full } else { quick }
 }
 
 /// The seed of all that is left to chance.
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     setting("SEED").map_or(20_261_125, |text| text.parse().unwrap())
 }
 
@@ -49,10 +50,10 @@ fn only_case() -> Option<usize> {
 
 /// Numbers that only look like chance: the same ones for the same seed (splitmix64).
 #[derive(Clone, Debug)]
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn roll(&mut self) -> u64 {
+    pub(crate) fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -61,7 +62,7 @@ impl Dice {
     }
 
     /// Less than `bound`.
-    fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.roll() % u64::try_from(bound).unwrap()).unwrap()
     }
 }

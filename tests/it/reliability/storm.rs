@@ -4,12 +4,12 @@
 
 use futures_util::future::join_all;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::invariants::{self, Wanted};
 use super::of_tier;
 use super::score::Score;
-use super::world::{Portal, World};
+use super::world::{Asked, Portal, World};
 use crate::support::database::{Database, on_both_databases};
 
 on_both_databases!(two_portals_at_once_never_use_each_others_key);
@@ -17,22 +17,15 @@ on_both_databases!(two_portals_at_once_never_use_each_others_key);
 /// Callers that send the same request.
 const CALLERS: usize = 16;
 /// Keys that are stormed at the same time.
-const AT_ONCE: usize = 10;
+const AT_ONCE: usize = 5;
 /// How often a caller comes back that was told to.
 const COMES_BACK: usize = 500;
 
 /// One caller: comes back until there is an answer that stays.
-async fn caller(
-    world: &World,
-    base_url: &str,
-    path: &str,
-    key: &str,
-    body: &Value,
-) -> Result<(u16, String), String> {
+async fn caller(world: &World, base_url: &str, asked: &Asked) -> Result<(u16, String), String> {
     let mut heard = String::new();
     for _time in 0..COMES_BACK {
-        let answer = world.try_call(base_url, path, key, body, 20);
-        let Some(answer) = answer.await else {
+        let Some(answer) = world.ask(base_url, asked, 20).await else {
             return Err("no answer".to_owned());
         };
         match answer.status.as_u16() {
@@ -41,7 +34,7 @@ async fn caller(
             409 if answer.code() == "idempotency_in_progress" => {
                 heard = answer.text;
                 // Asleep, because the caller was told to come again.
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             }
             202 | 503 => heard = answer.text,
             status => return Err(format!("{status} {}", answer.text)),
@@ -52,12 +45,11 @@ async fn caller(
 
 async fn storm(world: &World, replicas: &[&str], portal: &Portal, number: usize) -> Vec<String> {
     let customer = world.customer(portal, &format!("storm-{number}")).await;
-    let path = portal.path(&format!("/customers/{customer}/payment-methods"));
-    let body = json!({"payment_method": world.card(portal).await, "default": true});
     let key = format!("storm-key-{number}");
+    let asked = world.saving(portal, &customer, &key).await;
     let callers = (0..CALLERS).map(|caller_number| {
         let base_url = replicas[caller_number % replicas.len()];
-        caller(world, base_url, &path, &key, &body)
+        caller(world, base_url, &asked)
     });
     let mut wrong = Vec::new();
     let mut answers = Vec::new();
@@ -92,10 +84,7 @@ async fn a_storm_with_one_key_has_one_effect_and_one_answer() {
         }
         score.count(some.len());
     }
-    let wanted = Wanted {
-        customers: keys,
-        subscriptions: 0,
-    };
+    let wanted = Wanted::customers(keys);
     for wrong in invariants::check(&world, &portal, wanted).await {
         score.violation(wrong);
     }
@@ -130,10 +119,9 @@ async fn two_portals_at_once_never_use_each_others_key(engine: Database) {
             let (world, portal) = (&world, &portals[number % 2]);
             async move {
                 let customer = world.customer(portal, &format!("c-{round}-{number}")).await;
-                let path = portal.path(&format!("/customers/{customer}/payment-methods"));
-                let body = json!({"payment_method": world.card(portal).await});
                 let key = format!("two-keys-{round}-{number}");
-                caller(world, &world.service.base_url, &path, &key, &body).await
+                let asked = world.saving(portal, &customer, &key).await;
+                caller(world, &world.service.base_url, &asked).await
             }
         });
         for wrong in world
@@ -175,10 +163,7 @@ async fn two_portals_at_once_never_use_each_others_key(engine: Database) {
             .as_array()
             .unwrap()
             .len();
-        let wanted = Wanted {
-            customers,
-            subscriptions: 0,
-        };
+        let wanted = Wanted::customers(customers);
         for wrong in invariants::check(&world, portal, wanted).await {
             score.violation(wrong);
         }

@@ -13,14 +13,15 @@ use crate::support::service::{Answer, Service};
 pub(super) const LEASE_MS: i64 = 16_000;
 /// What a month of the plan costs, in cents.
 pub(super) const PRICE: i64 = 1_500;
-/// How long a case may take on a busy machine, without any waiting of its own.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// How often it is looked whether the service has come to rest.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// So many looks in a row that show the same, which is longer than a call to Stripe may take.
+const LOOKS: u32 = 100;
 /// How often the service's clock is moved where it follows the wall's.
 const TICK: Duration = Duration::from_millis(100);
-/// Leases that may run out until the service is at rest. Each case is cut off at most twice.
-const LEASES: u32 = 3;
+/// Leases that may run out until the service is at rest: each case is cut off at most twice, and
+/// slow work may lose one more.
+const LEASES: u32 = 4;
 
 /// A service that takes up lost work at once and is not held by Stripe's usual limits.
 pub(super) struct World {
@@ -39,6 +40,27 @@ pub(super) struct Portal {
 impl Portal {
     pub(super) fn path(&self, below: &str) -> String {
         format!("/v1/portals/{}{below}", self.name)
+    }
+}
+
+/// A request that is asked again until it is answered.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) key: Option<String>,
+    pub(super) body: Value,
+}
+
+impl Asked {
+    /// A POST with a key.
+    pub(super) fn post(path: String, key: String, body: Value) -> Self {
+        Self {
+            method: Method::POST,
+            path,
+            key: Some(key),
+            body,
+        }
     }
 }
 
@@ -91,29 +113,32 @@ impl World {
         portal
     }
 
-    /// Publishes the product `api` with the paid plan `gold`.
-    pub(super) async fn publish(&self, portal: &Portal) -> Answer {
+    /// The request that publishes a product with the paid plan `gold`.
+    pub(super) fn publishing(portal: &Portal, product: &str) -> Asked {
         let plan = json!({
             "id": "gold",
             "title": "Gold",
-            "description": "Everything",
-            "approval_required": false,
             "pricing": {
                 "model": "flat",
                 "price": {"amount": PRICE, "currency": "usd"},
                 "interval": {"unit": "month", "count": 1},
             },
         });
-        let product = json!({
-            "title": "API",
-            "version": "1.0.0",
-            "description": "All of it",
-            "state": "published",
-            "plans": [plan],
-        });
-        self.service
-            .put(&portal.path("/products/api"), product)
-            .await
+        Asked {
+            method: Method::PUT,
+            path: portal.path(&format!("/products/{product}")),
+            key: None,
+            body: json!({
+                "title": "API", "version": "1.0.0", "state": "published", "plans": [plan],
+            }),
+        }
+    }
+
+    /// The request that saves a new card for a customer.
+    pub(super) async fn saving(&self, portal: &Portal, customer: &str, key: &str) -> Asked {
+        let path = portal.path(&format!("/customers/{customer}/payment-methods"));
+        let body = json!({"payment_method": self.card(portal).await, "default": true});
+        Asked::post(path, key.to_owned(), body)
     }
 
     /// A customer of that external id; gives our id.
@@ -141,25 +166,20 @@ impl World {
         made["id"].as_str().unwrap().to_owned()
     }
 
-    /// A POST with a key that waits so many seconds. Its answer may not come: the service is cut off
+    /// Asks, and waits so many seconds for the work. The answer may not come: the service is cut off
     /// under it.
-    pub(super) async fn try_call(
-        &self,
-        base_url: &str,
-        path: &str,
-        key: &str,
-        body: &Value,
-        wait: u8,
-    ) -> Option<Answer> {
-        let request = self
+    pub(super) async fn ask(&self, base_url: &str, asked: &Asked, wait: u8) -> Option<Answer> {
+        let mut request = self
             .service
             .client
-            .post(format!("{base_url}{path}"))
+            .request(asked.method.clone(), format!("{base_url}{}", asked.path))
             .header("authorization", self.service.bearer())
             .header("prefer", format!("wait={wait}"))
-            .header("idempotency-key", key)
             .header("content-type", "application/json")
-            .body(body.to_string());
+            .body(asked.body.to_string());
+        if let Some(key) = &asked.key {
+            request = request.header("idempotency-key", key);
+        }
         let response = request.send().await.ok()?;
         let (status, headers) = (response.status(), response.headers().clone());
         Some(Answer {
@@ -185,26 +205,21 @@ impl World {
         }
     }
 
-    /// Lets leases of cut-off work run out until nothing of these portals is running.
+    /// Lets leases of cut-off work run out until nothing of these portals is running. The clock
+    /// moves on when nothing has for a while: work that only is slow loses its lease then, too, and
+    /// must not mind.
     pub(super) async fn come_to_rest(&self, portals: &[Portal]) -> Result<(), String> {
         let mut running = Vec::new();
         for _lease in 0..LEASES {
             self.service.clock.advance_millis(LEASE_MS);
-            let deadline = tokio::time::Instant::now() + PATIENCE;
-            let mut looks = 0;
-            loop {
-                running = self.running(portals).await;
-                if running.is_empty() {
+            let mut unchanged = 0;
+            while unchanged < LOOKS {
+                let now = self.running(portals).await;
+                if now.is_empty() {
                     return Ok(());
                 }
-                looks += 1;
-                // Work that was cut off a second time rests until its next lease runs out.
-                if looks > 100 && running.iter().all(|it| it["lease"] == "held") {
-                    break;
-                }
-                if tokio::time::Instant::now() > deadline || looks > 300 {
-                    break;
-                }
+                unchanged = if now == running { unchanged + 1 } else { 0 };
+                running = now;
                 // Asleep, because the work is done elsewhere.
                 tokio::time::sleep(LOOK_EVERY).await;
             }

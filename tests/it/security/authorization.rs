@@ -23,7 +23,8 @@ const ISSUER: &str = "https://issuer.example";
 const DEVELOPMENT_ISSUER: &str = "portal-billing-development";
 
 /// What answers without a token. A new public route has to be written down here.
-const PUBLIC: [&str; 8] = [
+const PUBLIC: [&str; 9] = [
+    "access_key_set",
     "service_docs",
     "service_docs_file",
     "service_health",

@@ -14,6 +14,7 @@ use stripe_simulator::Simulator;
 use super::search::{Canary, contents, data_key, readable};
 use crate::support::database::{Database, FreshDatabase, on_both_databases};
 use crate::support::process::Process;
+use crate::support::receiver::{Reaction, Receiver};
 use crate::support::service::Service;
 use crate::support::simulator;
 
@@ -56,6 +57,8 @@ impl World {
         let settings = [
             "server.listen=127.0.0.1:0".to_owned(),
             "server.workers=1".to_owned(),
+            "deliveries.allow_loopback=true".to_owned(),
+            "deliveries.poll_ms=20".to_owned(),
             "log.level=debug,portal_billing=trace".to_owned(),
             format!("stripe.base_url={}", simulator.base_url()),
         ];
@@ -147,6 +150,20 @@ impl World {
             .await
     }
 
+    /// As the operator; the answer, which has a secret to tell, is not among those searched.
+    async fn quietly(&self, path: &str, body: &Value) -> Value {
+        let request = self
+            .client
+            .post(format!("{}/v1/portals{path}", self.process.base_url))
+            .header("authorization", &self.bearer)
+            .header("content-type", "application/json")
+            .header("idempotency-key", "told-but-once-0001")
+            .body(body.to_string());
+        let answer = Service::answer(request).await;
+        assert!(answer.status.is_success(), "{}", answer.text);
+        answer.json()
+    }
+
     /// As the operator, with one more header.
     async fn with_header(&mut self, name: &str, value: &str) -> u16 {
         let bearer = self.bearer.clone();
@@ -187,6 +204,8 @@ fn credentials(secret: &str, webhook: Option<&str>) -> Value {
     json!({"secret_key": secret, "publishable_key": PUBLISHABLE, "webhook_secret": webhook})
 }
 
+/// In a receiver's URL: shown to the portal, and never logged.
+const RECEIVERS_OWN: &str = "ReceiversOwnToken7Kq2";
 const CREDENTIALS: &str = "/acme/modules/stripe/credentials";
 
 /// Keys stored, rotated, verified, refused, removed.
@@ -244,6 +263,45 @@ async fn life(world: &mut World) {
         .unwrap();
     let key = data_key(&MASTER, &keys[0].wrapped, "acme");
     world.canaries.push(Canary::new("a data key", &key));
+}
+
+/// A webhook endpoint's secrets: each is told once, and stands nowhere else.
+async fn webhooks(world: &mut World) {
+    let receiver = Receiver::start().await;
+    let url = format!("{}?token={RECEIVERS_OWN}", receiver.url());
+    let (endpoints, body) = (
+        "/acme/webhook-endpoints",
+        json!({"url": url, "events": ["*"]}),
+    );
+    let made = world.quietly(endpoints, &body).await;
+    let path = format!("{endpoints}/{}", made["endpoint"]["id"].as_str().unwrap());
+    let rotate = format!("{path}/rotate-secret");
+    let rotated = world.quietly(&rotate, &json!({})).await;
+    for (name, told) in [("a first secret", made), ("a second secret", rotated)] {
+        let secret = told["secret"]
+            .as_str()
+            .unwrap()
+            .strip_prefix("whsec_")
+            .unwrap();
+        let raw = BASE64.decode(secret.as_bytes()).unwrap();
+        world.canaries.push(Canary::new(name, &raw));
+        world.canaries.push(Canary::new(name, secret.as_bytes()));
+    }
+    // Its rotation is the first thing it hears of; then it fails, is changed, is replayed to.
+    let delivered = receiver.count(1).await.remove(0);
+    for signature in delivered.signatures("v1") {
+        world.canaries.push(Canary::new("a signature", &signature));
+    }
+    receiver.decide(|_| Reaction::Status(500));
+    let change = json!({"description": "Harmless"});
+    assert_eq!(world.call("PATCH", &path, &change).await, 200);
+    receiver.count(2).await;
+    let replay = format!("{path}/replay");
+    let since = json!({"since": "2020-01-01T00:00:00Z"});
+    assert_eq!(world.call("POST", &replay, &since).await, 200);
+    let deliveries = format!("{path}/deliveries");
+    assert_eq!(world.call("GET", &deliveries, &Value::Null).await, 200);
+    assert_eq!(world.call("DELETE", &path, &Value::Null).await, 204);
 }
 
 /// Keys that are refused, each for another reason.
@@ -461,6 +519,7 @@ fn search(canaries: &[Canary], sink: &str, bytes: &[u8]) {
 async fn no_secret_gets_out(engine: Database) {
     let mut world = World::start(engine).await;
     life(&mut world).await;
+    webhooks(&mut world).await;
     refusals(&mut world).await;
     misplaced_in_bodies(&mut world).await;
     misplaced_around_bodies(&mut world).await;
@@ -478,6 +537,7 @@ async fn no_secret_gets_out(engine: Database) {
     assert!(holds(&at_rest, "portal.deleted"));
     assert!(holds(&world.answers, "last_four") && holds(&world.answers, "http_requests_total"));
     assert!(log.contains("/v1/portals/{portal}/modules/stripe/credentials"));
+    assert!(holds(&working, RECEIVERS_OWN) && !log.contains(RECEIVERS_OWN));
     assert!(log.contains("\"DEBUG\"") && log.lines().count() > 200);
 
     for (sink, bytes) in [

@@ -70,16 +70,6 @@ impl Process {
     }
 }
 
-impl Process {
-    /// Ends it as nobody should be ended: with no time to put anything in order.
-    pub(crate) fn kill(mut self) {
-        let mut child = self.child.take().unwrap();
-        child.kill().unwrap();
-        child.wait().unwrap();
-        self.reader.take().unwrap().join().unwrap();
-    }
-}
-
 fn wait(address: &Receiver<String>) -> String {
     // It says where it listens, unless it could not start.
     address.recv_timeout(START).unwrap()

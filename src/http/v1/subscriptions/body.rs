@@ -85,7 +85,7 @@ pub struct SubscriptionBody {
     #[schema(required = true)]
     payment_method: Option<String>,
     /// Its last invoice.
-    #[schema(required = true)]
+    #[schema(required = true, pattern = "^bill_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     latest_invoice: Option<String>,
     /// The change that is planned.
     #[schema(required = true)]
@@ -224,27 +224,39 @@ pub enum AccessReason {
     NoSubscription,
 }
 
+impl From<Decision> for AccessDecision {
+    fn from(decision: Decision) -> Self {
+        match decision {
+            Decision::Allow => Self::Allow,
+            Decision::Grace => Self::Grace,
+            Decision::Deny => Self::Deny,
+        }
+    }
+}
+
+impl From<Reason> for AccessReason {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::Active => Self::Active,
+            Reason::Trialing => Self::Trialing,
+            Reason::Free => Self::Free,
+            Reason::PastDue => Self::PastDue,
+            Reason::Incomplete => Self::Incomplete,
+            Reason::Unpaid => Self::Unpaid,
+            Reason::Paused => Self::Paused,
+            Reason::Canceled => Self::Canceled,
+            Reason::Expired => Self::Expired,
+            Reason::PendingApproval => Self::PendingApproval,
+            Reason::NoSubscription => Self::NoSubscription,
+        }
+    }
+}
+
 impl From<Access> for AccessBody {
     fn from(access: Access) -> Self {
         Self {
-            decision: match access.decision {
-                Decision::Allow => AccessDecision::Allow,
-                Decision::Grace => AccessDecision::Grace,
-                Decision::Deny => AccessDecision::Deny,
-            },
-            reason: match access.reason {
-                Reason::Active => AccessReason::Active,
-                Reason::Trialing => AccessReason::Trialing,
-                Reason::Free => AccessReason::Free,
-                Reason::PastDue => AccessReason::PastDue,
-                Reason::Incomplete => AccessReason::Incomplete,
-                Reason::Unpaid => AccessReason::Unpaid,
-                Reason::Paused => AccessReason::Paused,
-                Reason::Canceled => AccessReason::Canceled,
-                Reason::Expired => AccessReason::Expired,
-                Reason::PendingApproval => AccessReason::PendingApproval,
-                Reason::NoSubscription => AccessReason::NoSubscription,
-            },
+            decision: access.decision.into(),
+            reason: access.reason.into(),
             until: access.until.map(Timestamp::to_rfc3339),
         }
     }
@@ -345,6 +357,7 @@ impl From<SubscriptionView> for SubscriptionBody {
             access,
             action,
             stripe_customer,
+            latest_invoice,
             ..
         } = view;
         let time = |time: Option<Timestamp>| time.map(Timestamp::to_rfc3339);
@@ -364,8 +377,7 @@ impl From<SubscriptionView> for SubscriptionBody {
             ended_at: time(subscription.ended_at),
             quantity: subscription.quantity,
             payment_method: subscription.payment_method,
-            // Invoices have no ids of ours yet.
-            latest_invoice: None,
+            latest_invoice,
             scheduled_change: None,
             action: action.map(ActionBody::from),
             metadata: subscription.metadata,

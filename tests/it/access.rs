@@ -1,0 +1,5 @@
+//! Access: who may call, until when, and how it is told.
+
+mod answers;
+mod tokens;
+mod world;
