@@ -161,10 +161,13 @@ async fn a_month_passes(stage: &Stage<'_>, paid: &str) -> Outcome {
 }
 
 async fn a_card_fails(stage: &Stage<'_>, paid: &str) -> Outcome {
-    say("The consumer changes to a card that will be declined.")?;
+    say("The consumer replaces the card by one that will be declined at the next renewal.")?;
     let methods = format!("{CUSTOMER}/payment-methods");
-    let failing = json!({"payment_method": "pm_card_chargeCustomerFail", "default": true});
-    stage
+    let now = stage.call(Method::GET, paid, Value::Null, 200).await?;
+    let failing = json!({
+        "payment_method": "pm_card_chargeCustomerFail", "default": true, "replaces": now["payment_method"]
+    });
+    let failing = stage
         .once(&methods, "demo-failing-card", failing, 201)
         .await?;
 
@@ -180,7 +183,9 @@ async fn a_card_fails(stage: &Stage<'_>, paid: &str) -> Outcome {
     promised(&denied["decision"], "deny")?;
 
     say("The consumer saves a good card and pays the open invoice.")?;
-    let good = json!({"payment_method": "pm_card_mastercard", "default": true});
+    let good = json!({
+        "payment_method": "pm_card_mastercard", "default": true, "replaces": failing["id"]
+    });
     stage.once(&methods, "demo-good-card", good, 201).await?;
     let open = format!("{PORTAL}/invoices?customer=ext:weather-app-inc&status=open");
     let open = stage.call(Method::GET, &open, Value::Null, 200).await?;

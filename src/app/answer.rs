@@ -9,11 +9,13 @@ use super::deliveries::Replayed;
 use super::endpoints::EndpointView;
 use super::hosted::{HostedPage, SetupIntentView};
 use super::payment_methods::MethodView;
+use super::reconcile::ReconciliationView;
 use super::subscriptions::SubscriptionView;
 use crate::domain::catalog::Product;
 use crate::domain::customer::Customer;
 use crate::domain::error::Error;
 use crate::domain::inbox::InboxEvent;
+use crate::domain::invoice::Invoice;
 use crate::domain::operation::Operation;
 use crate::domain::slug::Slug;
 
@@ -37,6 +39,10 @@ impl Rendered {
 }
 
 /// What a use case came to.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one value lives per request; the small variants are rare"
+)]
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// A durable operation that goes on by itself (202).
@@ -84,8 +90,12 @@ pub enum Outcome {
         /// Whether it was made now.
         created: bool,
     },
+    /// An invoice (200).
+    Invoice(Box<Invoice>),
     /// An event of Stripe's that is tried again (202).
     StripeEvent(Box<InboxEvent>),
+    /// A reconciliation: under way (202) or over (200).
+    Reconciliation(Box<ReconciliationView>),
     /// Done, and there is nothing to show (204).
     Nothing,
     /// A webhook endpoint of the portal's (200).

@@ -203,6 +203,10 @@ struct Place<'a> {
 impl Place<'_> {
     /// Gives out what is free. `None` when this place's turn has come; else until when to sleep, if
     /// this is the one that has to watch the time.
+    #[expect(
+        clippy::option_option,
+        reason = "whose turn it is, and until when to sleep, are two things"
+    )]
     fn look(&self) -> Option<Option<Instant>> {
         let mut accounts = self.budget.lock();
         let account = accounts.of(self.mode).get_mut(self.account)?;

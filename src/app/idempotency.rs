@@ -41,6 +41,7 @@ pub(super) enum Begun {
     Operation(Operation),
 }
 
+#[expect(clippy::large_enum_variant, reason = "one value lives per request")]
 enum Stored {
     Answer(Rendered),
     Repeated(Rendered),

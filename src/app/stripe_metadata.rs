@@ -9,14 +9,20 @@ pub(super) const OPERATION: &str = "operation";
 pub(super) const PORTAL: &str = "portal_billing_portal";
 /// Our id of the customer.
 pub(super) const CUSTOMER: &str = "portal_billing_customer";
+/// The id by which the portal knows the customer, so that a lost row can be made anew.
+pub(super) const EXTERNAL_ID: &str = "portal_billing_external_id";
 /// Our id of the subscription.
 pub(super) const SUBSCRIPTION: &str = "portal_billing_subscription";
+/// The caller's id of the application that the subscription is for.
+pub(super) const APPLICATION: &str = "portal_billing_application";
 /// The product's name.
 pub(super) const PRODUCT: &str = "portal_billing_product";
 /// The plan's name.
 pub(super) const PLAN: &str = "portal_billing_plan";
 /// The plan's revision.
 pub(super) const REVISION: &str = "portal_billing_revision";
+/// Our id of the payment method.
+pub(super) const PAYMENT_METHOD: &str = "portal_billing_payment_method";
 
 /// The metadata of what an operation makes: the operation, the portal, and our own ids as they apply.
 pub(super) fn made_by(operation: &Operation, ids: &[(&str, &str)]) -> Metadata {

@@ -139,6 +139,8 @@ settings! {
         access: Access = Access::default();
         /// Events sent to portals' own webhook endpoints.
         deliveries: Deliveries = Deliveries::default();
+        /// Regular comparisons with Stripe.
+        reconciliation: Reconciliation = Reconciliation::default();
         /// What is logged, and how.
         log: Log = Log::default();
     }
@@ -287,6 +289,15 @@ settings! {
         /// Whether receivers on this machine may be called, over plain HTTP too; development mode
         /// only.
         allow_loopback: bool = false;
+    }
+
+    /// Regular comparisons with Stripe.
+    pub struct Reconciliation {
+        /// Minutes between two sweeps of a portal, which mend what webhooks have lost; 0: none.
+        sweep_minutes: u32 = 60, in 0..=10_080;
+        /// Milliseconds between two looks for sweeps that are due and for reconciliations that nobody
+        /// works on.
+        poll_ms: u32 = 1_000, in 10..=60_000;
     }
 
     /// What is logged, and how.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// What is not the public internet: <https://www.iana.org/assignments/iana-ipv4-special-registry>,
 /// and one address of a cloud's own.
 const REFUSED_V4: [(Ipv4Addr, u32); 19] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8),        // this network, RFC 791
+    (Ipv4Addr::UNSPECIFIED, 8),            // this network, RFC 791
     (Ipv4Addr::new(10, 0, 0, 0), 8),       // private use, RFC 1918
     (Ipv4Addr::new(100, 64, 0, 0), 10),    // shared address space (CGNAT), RFC 6598
     (Ipv4Addr::new(127, 0, 0, 0), 8),      // loopback, RFC 1122
@@ -28,7 +28,7 @@ const REFUSED_V4: [(Ipv4Addr, u32); 19] = [
 
 /// Of IPv6 only global unicast is public, and of that not what embeds an address of IPv4 or is for
 /// other uses: <https://www.iana.org/assignments/iana-ipv6-special-registry>. What is outside of
-/// 2000::/3 need not be named: loopback, mapped and compatible addresses, NAT64, unique local
+/// `2000::/3` need not be named: loopback, mapped and compatible addresses, NAT64, unique local
 /// addresses (metadata services among them), link and site local ones, multicast.
 const GLOBAL_UNICAST: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 const REFUSED_V6: [(Ipv6Addr, u32); 5] = [

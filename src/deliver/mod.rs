@@ -215,7 +215,7 @@ mod tests {
             headers.insert(RETRY_AFTER, HeaderValue::from_static(text));
             retry_after(&headers, now)
         };
-        assert_eq!(read("120"), Some(Duration::from_secs(120)));
+        assert_eq!(read("120"), Some(Duration::from_mins(2)));
         assert_eq!(
             read("Wed, 25 Nov 2026 12:01:00 GMT"),
             Some(Duration::from_mins(1))

@@ -119,7 +119,7 @@ fn is_public_name(name: &str) -> bool {
         name.strip_suffix(*end)
             .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     };
-    name.contains('.') && !PRIVATE_ENDS.iter().any(|end| ends_in(&end))
+    name.contains('.') && !PRIVATE_ENDS.iter().any(|end| ends_in(end))
 }
 
 #[cfg(test)]

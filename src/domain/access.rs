@@ -222,6 +222,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one line per row of the table")]
     fn the_table_holds_row_by_row() {
         use Decision::{Allow, Deny, Grace};
         let past_due = |since| Facts {

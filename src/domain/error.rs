@@ -109,6 +109,8 @@ codes! {
     SubscriptionExists = "subscription_exists",
     /// The subscription's status does not allow what was asked.
     SubscriptionStateConflict = "subscription_state_conflict",
+    /// The invoice's status does not allow what was asked.
+    InvoiceStateConflict = "invoice_state_conflict",
     /// The customer has had its one trial.
     TrialUsed = "trial_used",
     /// Only an operation in `attention` can be retried.

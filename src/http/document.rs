@@ -15,7 +15,7 @@ use crate::domain::error::{Code, Error};
 const TYPES: [&str; 3] = ["application/yaml", "application/x-yaml", "text/yaml"];
 
 /// A YAML document of at most 256 KiB in UTF-8, with its claim to be read once.
-pub struct PostedDocument {
+pub(super) struct PostedDocument {
     /// The document.
     pub text: String,
     /// The claim, if the request has a key.

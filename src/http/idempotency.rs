@@ -176,10 +176,8 @@ fn claim(request: &HttpRequest, key: String, body: &[u8]) -> Claim {
     let parameters: Vec<(&str, &str)> = request.match_info().iter().collect();
     let mut query: Vec<&str> = request.query_string().split('&').collect();
     query.sort_unstable();
-    let body = serde_json::from_slice::<Value>(body).map_or_else(
-        |_| json!(HEXLOWER.encode(digest(&SHA256, body).as_ref())),
-        |value| value,
-    );
+    let body = serde_json::from_slice::<Value>(body)
+        .unwrap_or_else(|_| json!(HEXLOWER.encode(digest(&SHA256, body).as_ref())));
     let mut text = String::new();
     canonical(&json!([parameters, query, body]), &mut text);
     Claim {

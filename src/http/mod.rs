@@ -53,11 +53,12 @@ pub struct State {
 }
 
 /// Mounts every route, and with that describes it.
+#[expect(clippy::too_many_lines, reason = "one line per route")]
 pub fn routes(config: &mut ServiceConfig<'_>) {
     use v1::{
-        access, audit_log, credentials, customers, events, hooks, hosted, imports, operations,
-        payment_methods, portals, products, stripe_events, stripe_module, subscriptions,
-        webhook_deliveries, webhook_endpoints,
+        access, audit_log, credentials, customers, events, hooks, hosted, imports, invoices,
+        operations, payment_methods, portals, products, reconciliations, stripe_events,
+        stripe_module, subscriptions, webhook_deliveries, webhook_endpoints,
     };
     config
         .service(portals::list)
@@ -100,6 +101,11 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(subscriptions::undo_cancel)
         .service(stripe_events::list)
         .service(stripe_events::retry)
+        .service(invoices::list)
+        .service(invoices::get)
+        .service(invoices::pay)
+        .service(invoices::void)
+        .service(invoices::upcoming)
         .service(access::get)
         .service(access::token)
         .service(access::of_subscription)
@@ -116,6 +122,9 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(webhook_endpoints::rotate_secret)
         .service(webhook_deliveries::replay)
         .service(webhook_deliveries::list)
+        .service(reconciliations::create)
+        .service(reconciliations::list)
+        .service(reconciliations::get)
         .service(audit_log::list)
         .service(hooks::receive)
         .service(service::healthz)

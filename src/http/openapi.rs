@@ -116,6 +116,7 @@ fn base() -> OpenApi {
         .tags(Some([
             tag("Portals", "Developer portals: the tenants."),
             tag("Stripe module", "A portal's Stripe integration, its credentials and its readiness."),
+            tag("Invoices", "What was charged for, as Stripe makes it."),
             tag("Access", "Whether a subscription may use the API now."),
             tag("Customers", "Consumer organizations as a portal bills them."),
             tag("Payment methods", "What customers pay with, and where consumers enter it."),
@@ -124,6 +125,7 @@ fn base() -> OpenApi {
             tag("Operations", "Durable units of work that reach Stripe."),
             tag("Events", "What happened, for those who poll."),
             tag("Webhooks", "Where this service posts what happened."),
+            tag("Reconciliations", "What is stored here against what Stripe has."),
             tag("Audit", "Who did what."),
             tag("Hooks", "Where Stripe delivers."),
             tag("Service", "The service itself."),

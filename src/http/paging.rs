@@ -104,13 +104,14 @@ pub fn answer<T: Serialize>(
             .limit
             .map(|limit| format!("limit={limit}&"))
             .unwrap_or_default();
-        let filters: String = request
-            .query_string()
-            .split('&')
-            .filter(|pair| !pair.is_empty())
-            .filter(|pair| !pair.starts_with("cursor=") && !pair.starts_with("limit="))
-            .map(|pair| format!("{pair}&"))
-            .collect();
+        let kept = |pair: &&str| {
+            !pair.is_empty() && !pair.starts_with("cursor=") && !pair.starts_with("limit=")
+        };
+        let mut filters = String::new();
+        for pair in request.query_string().split('&').filter(kept) {
+            filters.push_str(pair);
+            filters.push('&');
+        }
         let path = request.path();
         let link = format!("<{path}?{limit}{filters}cursor={next}>; rel=\"next\"");
         response.insert_header((header::LINK, link));

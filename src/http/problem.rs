@@ -66,6 +66,7 @@ pub fn describe(code: Code) -> Description {
         Code::SubscriptionStateConflict => {
             (409, "The subscription's status does not allow it", false)
         }
+        Code::InvoiceStateConflict => (409, "The invoice's status does not allow it", false),
         Code::TrialUsed => (409, "The trial was used before", false),
         Code::OperationNotRetryable => (409, "The operation cannot be retried", false),
         Code::EventNotRetryable => (409, "The event cannot be retried", false),

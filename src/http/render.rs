@@ -10,9 +10,11 @@ use super::problem;
 use super::v1::customers::CustomerBody;
 use super::v1::hosted::{HostedPageBody, SetupIntentBody};
 use super::v1::imports::ImportBody;
+use super::v1::invoices::InvoiceBody;
 use super::v1::operations::OperationBody;
 use super::v1::payment_methods::tagged;
 use super::v1::products::ProductBody;
+use super::v1::reconciliations::ReconciliationBody;
 use super::v1::stripe_events::StripeEventBody;
 use super::v1::subscriptions;
 use super::v1::webhook_deliveries::ReplayBody;
@@ -21,11 +23,13 @@ use crate::app::Context;
 use crate::app::answer::{Answer, Outcome, Render, Rendered};
 use crate::app::endpoints::EndpointView;
 use crate::domain::error::Error;
+use crate::domain::reconciliation::Status;
 
 /// The answers of this API.
 pub struct Views;
 
 impl Render for Views {
+    #[expect(clippy::too_many_lines, reason = "one arm per outcome")]
     fn outcome(&self, outcome: &Outcome) -> Rendered {
         match outcome {
             Outcome::Nothing => Rendered {
@@ -81,7 +85,19 @@ impl Render for Views {
                 let (tag, body) = subscriptions::tagged((**view).clone());
                 made(*created, &body, location).with("etag", format!("\"{tag}\""))
             }
+            Outcome::Invoice(invoice) => {
+                let tag = invoice.tag();
+                json(200, &InvoiceBody::from((**invoice).clone()))
+                    .with("etag", format!("\"{tag}\""))
+            }
             Outcome::StripeEvent(event) => json(202, &StripeEventBody::from((**event).clone())),
+            Outcome::Reconciliation(view) => {
+                let (portal, id) = (&view.it.portal, &view.it.id);
+                let location = format!("/v1/portals/{portal}/reconciliations/{id}");
+                let running = view.it.status == Status::Running;
+                let body = ReconciliationBody::from((**view).clone());
+                json(if running { 202 } else { 200 }, &body).with("location", location)
+            }
             Outcome::Accepted(operation) => {
                 let location = format!(
                     "/v1/portals/{}/operations/{}",

@@ -12,7 +12,7 @@ use utoipa_actix_web::AppExt;
 
 use super::settings::{
     access_settings, authenticator, courier_settings, delivery_settings, master_keys,
-    operation_settings, store_settings, stripe_limits, stripe_settings,
+    operation_settings, store_settings, stripe_limits, stripe_settings, sweep_settings,
 };
 use crate::app::{App, Parts};
 use crate::clock::Clock;
@@ -164,6 +164,10 @@ impl Server {
     ///
     /// # Errors
     /// When the server itself fails.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "the one place where everything is put to work"
+    )]
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let settings = &self.config.server;
         let metrics = telemetry::metrics_handle();
@@ -173,6 +177,8 @@ impl Server {
             let deliverer = self.app.for_worker().map_err(io::Error::other)?;
             let poll = Duration::from_millis(self.config.operations.poll_ms.into());
             let look = Duration::from_millis(self.config.deliveries.poll_ms.into());
+            let sweeps = sweep_settings(&self.config);
+            let compare = Duration::from_millis(self.config.reconciliation.poll_ms.into());
             async move {
                 tokio::join!(
                     worker::retention(app.clone()),
@@ -180,7 +186,8 @@ impl Server {
                     worker::intake(app.clone()),
                     worker::inbox(app.clone(), poll),
                     worker::dead_letters(app.clone()),
-                    worker::operations(app, poll),
+                    worker::operations(app.clone(), poll),
+                    worker::reconciliations(app, compare, sweeps),
                     worker::deliveries(deliverer, look),
                     worker::metrics_upkeep(metrics)
                 )

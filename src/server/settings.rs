@@ -6,6 +6,7 @@ use crate::app::access::AccessSettings;
 use crate::app::budget::Limits;
 use crate::app::deliveries::DeliverySettings;
 use crate::app::operations::OperationSettings;
+use crate::app::reconcile::SweepSettings;
 use crate::clock::Clock;
 use crate::config::{self, Config, IssuerAlgorithm, KeyMaterial};
 use crate::deliver::CourierSettings;
@@ -154,5 +155,12 @@ pub(super) const fn stripe_limits(config: &Config) -> Limits {
         live: config.stripe.live_calls_per_second,
         test: config.stripe.test_calls_per_second,
         endpoint: config.stripe.endpoint_calls_per_second,
+    }
+}
+
+/// How often portals are swept, as configured.
+pub(super) const fn sweep_settings(config: &Config) -> SweepSettings {
+    SweepSettings {
+        every_minutes: config.reconciliation.sweep_minutes,
     }
 }

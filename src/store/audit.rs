@@ -122,8 +122,8 @@ pub async fn append_all(
         .await)?;
     let mut rows = Vec::with_capacity(all.len());
     for ((stamp, draft), seq) in all.iter().zip(last - count + 1..) {
-        let row = EntryRow::new(entry(portal, seq, stamp, draft, hash));
-        hash = row.hash.clone();
+        let row = EntryRow::new(entry(portal, seq, stamp, draft, std::mem::take(&mut hash)));
+        hash.clone_from(&row.hash);
         rows.push(row);
     }
     match conn {

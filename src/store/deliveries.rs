@@ -137,6 +137,10 @@ pub struct Lease {
 ///
 /// # Errors
 /// What the database answers.
+#[expect(
+    clippy::implicit_hasher,
+    reason = "called from one place, with this set"
+)]
 pub async fn take(
     conn: &mut Conn,
     endpoint: &str,

@@ -447,7 +447,7 @@ diesel::table! {
         attempt_count -> BigInt,
         hosted_url -> Nullable<Text>,
         pdf_url -> Nullable<Text>,
-        action_required -> Bool,
+        action_attempt -> Nullable<BigInt>,
         stripe_account -> Text,
         stripe_livemode -> Bool,
         stripe_id -> Text,
@@ -484,3 +484,62 @@ diesel::table! {
         retired_at -> Nullable<BigInt>,
     }
 }
+
+diesel::table! {
+    reconciliations (id) {
+        id -> Text,
+        portal_id -> Text,
+        repair -> Bool,
+        sweep_slot -> Nullable<BigInt>,
+        status -> Text,
+        phase -> Text,
+        place -> Text,
+        methods_place -> Text,
+        adopt -> Text,
+        stripe_account -> Text,
+        stripe_livemode -> Bool,
+        customers -> BigInt,
+        payment_methods -> BigInt,
+        subscriptions -> BigInt,
+        invoices -> BigInt,
+        foreign_objects -> BigInt,
+        drift -> BigInt,
+        requests -> BigInt,
+        attempts -> Integer,
+        lease_owner -> Nullable<Text>,
+        lease_until -> Nullable<BigInt>,
+        error -> Nullable<Text>,
+        actor -> Text,
+        issuer -> Text,
+        request_id -> Text,
+        instance -> Text,
+        version -> BigInt,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    reconciliation_drift (reconciliation_id, place) {
+        reconciliation_id -> Text,
+        place -> BigInt,
+        kind -> Text,
+        object -> Nullable<Text>,
+        stripe_id -> Nullable<Text>,
+        drift -> Text,
+        fields -> Text,
+        repaired -> Bool,
+        detail -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    reconciliation_seen (reconciliation_id, stripe_id) {
+        reconciliation_id -> Text,
+        stripe_id -> Text,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(reconciliation_seen, stripe_objects);
+diesel::allow_tables_to_appear_in_same_query!(stripe_credentials, stripe_modules);

@@ -20,6 +20,8 @@ pub const PRODUCT: &str = "product";
 pub const PRICE: &str = "price";
 /// Stripe's name for subscriptions.
 pub const SUBSCRIPTION: &str = "subscription";
+/// Stripe's name for invoices.
+pub const INVOICE: &str = "invoice";
 
 /// An object at Stripe that belongs to a portal.
 #[derive(Clone, Debug, PartialEq, Eq)]

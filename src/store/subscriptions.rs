@@ -6,10 +6,12 @@ use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
 
 use super::conn::db;
-use super::schema::{customers, subscription_actions, subscriptions};
+use super::invoices::LatestRow;
+use super::schema::{customers, invoices, subscription_actions, subscriptions};
 use super::subscription_actions::{ActionRow, StoredAction};
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;
+use crate::domain::invoice::Latest;
 use crate::domain::slug::Slug;
 use crate::domain::stripe_key::Mode;
 use crate::domain::stripe_link::StripeLink;
@@ -198,18 +200,21 @@ pub struct Shown {
     pub stripe_customer: Option<StripeLink>,
     /// What the consumer has to do to finish it.
     pub action: Option<StoredAction>,
+    /// Its last invoice, if that is known here.
+    pub latest_invoice: Option<Latest>,
 }
 
 type ShownRow = (
     SubscriptionRow,
     (String, Option<String>, Option<bool>, Option<String>),
     Option<ActionRow>,
+    Option<LatestRow>,
 );
 
 impl TryFrom<ShownRow> for Shown {
     type Error = StoreError;
 
-    fn try_from((row, customer, action): ShownRow) -> Result<Self, StoreError> {
+    fn try_from((row, customer, action, latest): ShownRow) -> Result<Self, StoreError> {
         let (organization, account, livemode, id) = customer;
         let link = account.zip(livemode).zip(id);
         Ok(Self {
@@ -221,6 +226,7 @@ impl TryFrom<ShownRow> for Shown {
                 id,
             }),
             action: action.map(StoredAction::from),
+            latest_invoice: latest.map(Latest::try_from).transpose()?,
         })
     }
 }
@@ -234,6 +240,21 @@ macro_rules! shown {
                 subscription_actions::table
                     .on(subscription_actions::subscription_id.eq(subscriptions::id)),
             )
+            .left_join(
+                invoices::table.on(invoices::stripe_id
+                    .nullable()
+                    .eq(subscriptions::latest_invoice)
+                    .and(
+                        invoices::stripe_account
+                            .nullable()
+                            .eq(subscriptions::stripe_account),
+                    )
+                    .and(
+                        invoices::stripe_livemode
+                            .nullable()
+                            .eq(subscriptions::stripe_livemode),
+                    )),
+            )
             .select((
                 SubscriptionRow::as_select(),
                 (
@@ -243,6 +264,7 @@ macro_rules! shown {
                     customers::stripe_id,
                 ),
                 Option::<ActionRow>::as_select(),
+                Option::<LatestRow>::as_select(),
             ))
     };
 }

@@ -6,6 +6,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::time::MissedTickBehavior;
 
 use crate::app::App;
+use crate::app::reconcile::SweepSettings;
 
 /// How often retired secrets are wiped; their overlap is a day, so minutes do not matter.
 const RETENTION_INTERVAL: Duration = Duration::from_mins(5);
@@ -97,7 +98,7 @@ pub async fn dead_letters(app: App) {
         match app.count_dead_events().await {
             Ok(dead) => metrics::gauge!("stripe_events_dead").set(f64::from(dead)),
             Err(error) => {
-                tracing::warn!(cause = error.log_text(), "dead letters cannot be counted")
+                tracing::warn!(cause = error.log_text(), "dead letters cannot be counted");
             }
         }
     }
@@ -128,6 +129,20 @@ pub async fn deliveries(app: App, every: Duration) {
             tracing::warn!(cause = error.log_text(), "deliveries cannot be served");
             // Not sooner than the next turn: what is wrong is the database.
             turns.tick().await;
+        }
+    }
+}
+
+/// Begins the sweeps that are due and takes up reconciliations that nobody works on, for ever.
+pub async fn reconciliations(app: App, every: Duration, settings: SweepSettings) {
+    let mut turns = tokio::time::interval(every);
+    loop {
+        turns.tick().await;
+        if let Err(error) = app.run_due_reconciliations(settings).await {
+            tracing::warn!(
+                cause = error.log_text(),
+                "reconciliations cannot be looked for"
+            );
         }
     }
 }

@@ -23,6 +23,7 @@ mod outages;
 mod payment_methods;
 mod portals;
 mod readme;
+mod reconciliation;
 mod reliability;
 mod security;
 mod store;

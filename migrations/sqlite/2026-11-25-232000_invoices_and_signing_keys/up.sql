@@ -4,6 +4,7 @@ CREATE INDEX subscriptions_by_entitlement
     ON subscriptions (customer_id, product_id, application, created_at, id);
 
 -- stripe_at is Stripe's time of what was last taken over. Amounts are in the currency's minor unit.
+-- action_attempt is the attempt at which the bank wanted to see who pays.
 CREATE TABLE invoices (
     id TEXT NOT NULL PRIMARY KEY,
     portal_id TEXT NOT NULL REFERENCES portals (id) ON DELETE CASCADE,
@@ -24,7 +25,7 @@ CREATE TABLE invoices (
     attempt_count BIGINT NOT NULL,
     hosted_url TEXT,
     pdf_url TEXT,
-    action_required BOOLEAN NOT NULL,
+    action_attempt BIGINT,
     stripe_account TEXT NOT NULL,
     stripe_livemode BOOLEAN NOT NULL,
     stripe_id TEXT NOT NULL,
@@ -35,7 +36,7 @@ CREATE TABLE invoices (
 );
 
 -- One row per invoice at Stripe.
-CREATE UNIQUE INDEX invoices_stripe_key ON invoices (stripe_account, stripe_livemode, stripe_id);
+CREATE UNIQUE INDEX invoices_stripe_key ON invoices (stripe_id, stripe_account, stripe_livemode);
 CREATE INDEX invoices_by_creation ON invoices (portal_id, created_at, id);
 CREATE INDEX invoices_by_status ON invoices (portal_id, status, created_at, id);
 CREATE INDEX invoices_by_customer ON invoices (customer_id, created_at, id);

@@ -197,6 +197,10 @@ impl Account {
 
     /// Gives out what is free now. `None` when the turn of `waiter` has come; else until when it
     /// sleeps, if it is the one that watches the time.
+    #[expect(
+        clippy::option_option,
+        reason = "whose turn it is, and until when to sleep, are two things"
+    )]
     pub(super) fn look(&mut self, waiter: &Arc<Waiter>, now: Instant) -> Option<Option<Instant>> {
         let next = self.give_out(now);
         if waiter.is_granted() {

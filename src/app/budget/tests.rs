@@ -153,11 +153,11 @@ proptest! {
         world.run(&arrivals, Instant::now());
         prop_assert_eq!(world.made.len(), arrivals.len());
         let times: Vec<Instant> = world.made.iter().map(|made| made.at).collect();
-        prop_assert!(most_in_a_second(&times) <= limit as usize);
+        prop_assert!(most_in_a_second(&times) <= usize::try_from(limit).unwrap());
         for name in 0..3 {
             let of_it = world.made.iter().filter(|made| made.arrival.endpoint == name);
             let times: Vec<Instant> = of_it.map(|made| made.at).collect();
-            prop_assert!(most_in_a_second(&times) <= endpoint as usize);
+            prop_assert!(most_in_a_second(&times) <= usize::try_from(endpoint).unwrap());
         }
     }
 

@@ -8,6 +8,8 @@ mod importing;
 mod publishing;
 mod requests;
 mod tasks;
+#[cfg(test)]
+mod tests;
 
 pub use importing::Imported;
 

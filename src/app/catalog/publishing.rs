@@ -130,6 +130,10 @@ impl App {
     }
 
     /// Where a Price is looked for whose making was not answered. Everything else may be done twice.
+    #[expect(
+        clippy::unused_self,
+        reason = "asked like the other questions of a kind"
+    )]
     pub(in crate::app) fn publishing_search(
         &self,
         operation: &Operation,

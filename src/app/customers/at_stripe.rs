@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::app::operations::Search;
-use crate::app::stripe_metadata::{CUSTOMER, made_by};
+use crate::app::stripe_metadata::{CUSTOMER, EXTERNAL_ID, made_by};
 use crate::domain::customer::{Address, Customer};
 use crate::domain::error::Error;
 use crate::domain::operation::Operation;
@@ -70,7 +70,13 @@ impl App {
             email: Some(&customer.email),
             address: address.as_ref(),
             tax_ids: &tax_ids,
-            metadata: made_by(operation, &[(CUSTOMER, &customer.id)]),
+            metadata: made_by(
+                operation,
+                &[
+                    (CUSTOMER, &customer.id),
+                    (EXTERNAL_ID, &customer.external_id),
+                ],
+            ),
             payment_method,
             default_payment_method: payment_method.filter(|_| set_default),
         }))
@@ -96,6 +102,10 @@ impl App {
             mode: operation.mode,
             id: made.id,
         };
+        if customer.stripe.as_ref() == Some(&link) {
+            // Somebody else has recognized it by its metadata.
+            return Ok(customer);
+        }
         let object = StripeObject {
             account_id: link.account.clone(),
             mode: link.mode,

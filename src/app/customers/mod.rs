@@ -215,7 +215,7 @@ impl App {
     }
 
     /// Writes the audit entry and the event of a customer's change; `change` names both.
-    async fn tell_of_customer(
+    pub(super) async fn tell_of_customer(
         &self,
         conn: &mut Conn,
         context: &Context,

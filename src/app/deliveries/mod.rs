@@ -23,7 +23,7 @@ use crate::clock::Timestamp;
 use crate::deliver::{Parcel, Reply, SigningKeys};
 use crate::domain::audit::Actor;
 use crate::domain::delivery::{Delivery, Reason};
-use crate::domain::error::Error;
+use crate::domain::error::{Code, Error};
 use crate::store::deliveries::Lease;
 use crate::store::endpoints::SealedKeys;
 use crate::store::feed::Event;
@@ -210,9 +210,7 @@ impl Rounds {
             let first = self.turn % endpoints.len();
             endpoints.rotate_left(first);
         }
-        for endpoint in endpoints {
-            self.serve(&endpoint).await?;
-        }
+        self.serve_each(endpoints).await?;
         self.settle().await
     }
 
@@ -222,8 +220,22 @@ impl Rounds {
     /// As [`Self::look`].
     pub async fn settle(&mut self) -> Result<(), Error> {
         let endpoints: Vec<String> = self.ended.keys().cloned().collect();
+        self.serve_each(endpoints).await
+    }
+
+    /// An endpoint that cannot be served is no reason not to serve the others, a database that does
+    /// not answer is.
+    async fn serve_each(&mut self, endpoints: Vec<String>) -> Result<(), Error> {
         for endpoint in endpoints {
-            self.serve(&endpoint).await?;
+            match self.serve(&endpoint).await {
+                Err(error) if error.code() == Code::Unavailable => return Err(error),
+                Err(error) => tracing::warn!(
+                    endpoint,
+                    cause = error.log_text(),
+                    "a webhook endpoint cannot be served"
+                ),
+                Ok(()) => {}
+            }
         }
         Ok(())
     }

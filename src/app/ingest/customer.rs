@@ -2,8 +2,9 @@
 //! and metadata are ours.
 
 use super::event::{Incoming, Place};
+use super::names::ours_in;
 use super::subscription::News;
-use super::work::{Verdict, Work, ours_in};
+use super::work::{Named, Verdict, Work};
 use crate::app::stripe_metadata as ours;
 use crate::domain::customer::{self, Address, Customer, NAME_MAX_CHARS};
 use crate::domain::inbox::{Age, Status as Settled, verdict};
@@ -29,7 +30,7 @@ impl Work<'_> {
             Err(other) => return other,
         };
         if deleted || said.deleted {
-            return self.customer_is_gone(event, place, said, before, news);
+            return self.customer_is_gone(event, place, said, &before, news);
         }
         if !event.is_pinned() && !news.surely_last {
             return Verdict::Refetch;
@@ -70,7 +71,7 @@ impl Work<'_> {
         };
         self.put_customer(event, after);
         match missing.filter(|_| news.patient) {
-            Some(method) => Verdict::Missing(method),
+            Some(method) => Verdict::Missing(Named::Method(method)),
             None => Verdict::Applied,
         }
     }
@@ -129,7 +130,7 @@ impl Work<'_> {
         event: &Incoming,
         place: &Place,
         said: &there::Customer,
-        before: Customer,
+        before: &Customer,
         news: News,
     ) -> Verdict {
         self.forget(place, &said.id);
@@ -175,6 +176,10 @@ fn email_of(said: &there::Customer) -> Option<String> {
     errors.is_empty().then_some(email)
 }
 
+#[expect(
+    clippy::option_option,
+    reason = "unreadable, none, and an address are three things"
+)]
 fn address_of(said: &there::Customer) -> Option<Option<Address>> {
     let part = |part: &Option<String>| part.clone().filter(|text| !text.is_empty());
     let parts = said.address.as_ref().map(|it| Address {

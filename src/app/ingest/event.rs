@@ -9,7 +9,8 @@ use crate::domain::slug::Slug;
 use crate::domain::stripe_key::Mode;
 use crate::ids::{Id, Kind};
 use crate::stripe::{
-    API_VERSION, CheckoutSession, Customer, PaymentMethod, SetupIntent, Subscription,
+    API_VERSION, Bare, CheckoutSession, Customer, Expandable, Invoice, PaymentMethod, SetupIntent,
+    Subscription,
 };
 
 /// Attempts for which an event waits until what it names comes by itself; then it is asked for.
@@ -90,8 +91,17 @@ pub(in crate::app) enum About {
         /// Whether it can be sold.
         active: bool,
     },
-    /// Invoices and money; `app::invoices` follows these.
-    Money,
+    /// An invoice as it was.
+    Invoice {
+        /// The invoice.
+        said: Box<Invoice>,
+        /// Whether it tells that the bank wants to see who pays.
+        asks: bool,
+        /// Whether that was its end, as a draft.
+        deleted: bool,
+    },
+    /// Something that changes an invoice, by Stripe's id of that: a payment, a credit note.
+    OfInvoice(String),
     /// Something that nothing here follows.
     Nothing,
 }
@@ -100,6 +110,13 @@ pub(in crate::app) enum About {
 struct Sellable {
     #[serde(default)]
     active: Option<bool>,
+}
+
+/// What belongs to an invoice.
+#[derive(Deserialize)]
+struct PartOfInvoice {
+    #[serde(default)]
+    invoice: Option<Expandable<Bare>>,
 }
 
 /// An event on its way in.
@@ -174,14 +191,6 @@ impl Incoming {
         self.api_version == API_VERSION
     }
 
-    /// Its object, read once more as something else.
-    ///
-    /// # Errors
-    /// Why it cannot be read, without any of its values.
-    pub(in crate::app) fn object<T: DeserializeOwned>(&self) -> Result<T, String> {
-        object(&self.payload)
-    }
-
     /// As it is stored.
     pub(super) fn row(&self) -> InboxEvent {
         InboxEvent {
@@ -229,17 +238,21 @@ fn read(event_type: &str, payload: &[u8]) -> Result<About, String> {
         let detached = event_type == "payment_method.detached";
         return object(payload).map(|said| About::Method { said, detached });
     }
-    if [
-        "invoice.",
-        "invoice_payment.",
-        "charge.dispute.",
-        "refund.",
-        "credit_note.",
-    ]
-    .iter()
-    .any(|family| event_type.starts_with(family))
-    {
-        return Ok(About::Money);
+    if event_type == "invoice.upcoming" {
+        // It is not there yet.
+        return Ok(About::Nothing);
+    }
+    if event_type.starts_with("invoice.") {
+        return object(payload).map(|said| About::Invoice {
+            said,
+            asks: event_type == "invoice.payment_action_required",
+            deleted: event_type == "invoice.deleted",
+        });
+    }
+    if event_type.starts_with("invoice_payment.") || event_type.starts_with("credit_note.") {
+        let said: PartOfInvoice = object(payload)?;
+        let invoice = said.invoice.map(|invoice| invoice.id().to_owned());
+        return Ok(invoice.map_or(About::Nothing, About::OfInvoice));
     }
     match event_type {
         "customer.created" | "customer.updated" | "customer.deleted" => {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::event::{About, Envelope, Incoming};
 use super::subscription::News;
-use super::work::{Verdict, Work, context_of};
+use super::work::{Named, Verdict, Work, context_of};
 use crate::app::App;
 use crate::app::budget::Class;
 use crate::app::payment_methods::{SaveInput, Source};
@@ -22,7 +22,8 @@ use crate::domain::slug::Slug;
 use crate::store::stripe_events::{self, Settled, StoredEvent};
 use crate::store::{self, Conn, StoreError};
 use crate::stripe::{
-    self, FrozenRequest, RawReply, StripeError, customers, payment_methods, subscriptions,
+    self, FrozenRequest, Invoice, InvoiceLine, List, Page, RawReply, StripeError, customers,
+    invoices, payment_methods, subscriptions,
 };
 
 /// Events taken up at once.
@@ -34,6 +35,8 @@ const READS_AT_ONCE: usize = 8;
 /// The first wait after an attempt that failed; each further one is twice as long, ten minutes at most.
 const RETRY_MS: i64 = 1_000;
 const RETRY_MAX_MS: i64 = 600_000;
+/// Pages of a hundred lines that are read of one invoice.
+const LINE_PAGES_MAX: usize = 50;
 /// Attempts after which an event is a dead letter: days.
 const ATTEMPTS_MAX: i32 = 500;
 
@@ -173,15 +176,15 @@ impl App {
             match verdict {
                 Verdict::Save(customer) => self.save(event, customer).await?,
                 Verdict::Refetch => open.push((event, None)),
-                Verdict::Missing(method) => open.push((event, Some(method))),
+                Verdict::Missing(named) => open.push((event, Some(named))),
                 _ => {}
             }
         }
         if open.is_empty() {
             return Ok(());
         }
-        let (waiting, methods): (Vec<&Incoming>, Vec<Option<String>>) = open.into_iter().unzip();
-        match self.read_and_apply(&waiting, methods).await {
+        let (waiting, named): (Vec<&Incoming>, Vec<Option<Named>>) = open.into_iter().unzip();
+        match self.read_and_apply(&waiting, named).await {
             Ok(()) => Ok(()),
             Err(Failed::Store(error)) => self.put_off(&waiting, &error.to_string()).await,
             Err(Failed::Stripe(error)) => self.not_read(&waiting, &error).await,
@@ -192,33 +195,102 @@ impl App {
     async fn read_and_apply(
         &self,
         events: &[&Incoming],
-        methods: Vec<Option<String>>,
+        named: Vec<Option<Named>>,
     ) -> Result<(), Failed> {
         let Some(last) = events.last() else {
             return Ok(());
         };
-        let mut methods: Vec<String> = methods.into_iter().flatten().collect();
-        methods.sort_unstable();
-        methods.dedup();
-        for method in methods {
-            let request = payment_methods::retrieve(&method)?;
-            let (reply, at) = self.read_from_stripe(last, &request).await?;
-            let said = Box::new(reply.read()?);
-            let about = About::Method {
-                said,
-                detached: false,
-            };
-            self.take_over(events, about, &method, at, false).await?;
+        let mut named: Vec<Named> = named.into_iter().flatten().collect();
+        named.sort_unstable();
+        named.dedup();
+        for named in named {
+            let (about, id, at) = self.read_named(last, named).await?;
+            self.take_over(events, about, &id, at, false).await?;
         }
         let Some(request) = request_for(last)? else {
             // What it is about is told by the event alone, now that what it names is known.
             return Ok(self.judge_at_last(events).await?);
         };
         let (reply, at) = self.read_from_stripe(last, &request).await?;
-        let about = about_of(last, &reply)?;
+        let about = self.about_of(events, last, &reply).await?;
         self.take_over(events, about, &last.object_id, at, true)
             .await?;
         Ok(())
+    }
+
+    /// Reads what an event names: what it is, Stripe's id of it, and when it was so.
+    async fn read_named(
+        &self,
+        event: &Incoming,
+        named: Named,
+    ) -> Result<(About, String, Option<Timestamp>), Failed> {
+        Ok(match named {
+            Named::Method(id) => {
+                let request = payment_methods::retrieve(&id)?;
+                let (reply, at) = self.read_from_stripe(event, &request).await?;
+                let about = About::Method {
+                    said: Box::new(reply.read()?),
+                    detached: false,
+                };
+                (about, id, at)
+            }
+            Named::Invoice(id) => {
+                let request = invoices::retrieve(&id, &[])?;
+                let (reply, at) = self.read_from_stripe(event, &request).await?;
+                let about = About::Invoice {
+                    said: Box::new(self.whole_invoice(event, &reply).await?),
+                    asks: false,
+                    deleted: false,
+                };
+                (about, id, at)
+            }
+        })
+    }
+
+    /// An invoice with all its lines: it comes with ten.
+    async fn whole_invoice(&self, event: &Incoming, reply: &RawReply) -> Result<Invoice, Failed> {
+        let mut said: Invoice = reply.read()?;
+        for _ in 0..LINE_PAGES_MAX {
+            if !said.lines.has_more {
+                break;
+            }
+            let after = said.lines.data.last().map(|line| line.id.as_str());
+            let request = invoices::lines(&said.id, Page::largest(after))?;
+            let (reply, _) = self.read_from_stripe(event, &request).await?;
+            let page: List<InvoiceLine> = reply.read()?;
+            said.lines.has_more = page.has_more && !page.data.is_empty();
+            said.lines.data.extend(page.data);
+        }
+        Ok(said)
+    }
+
+    /// What was read for these events.
+    async fn about_of(
+        &self,
+        events: &[&Incoming],
+        last: &Incoming,
+        reply: &RawReply,
+    ) -> Result<About, Failed> {
+        Ok(match &last.about {
+            Ok(About::Subscription(_)) => About::Subscription(Box::new(reply.read()?)),
+            Ok(About::Customer { .. }) => About::Customer {
+                said: Box::new(reply.read()?),
+                deleted: false,
+            },
+            Ok(About::Method { .. }) => About::Method {
+                said: Box::new(reply.read()?),
+                detached: false,
+            },
+            Ok(About::Invoice { .. }) => {
+                let said = self.whole_invoice(last, reply).await?;
+                About::Invoice {
+                    asks: events.iter().any(|event| asks_at(event, &said)),
+                    said: Box::new(said),
+                    deleted: false,
+                }
+            }
+            _ => About::Nothing,
+        })
     }
 
     /// One read within the account's budget, and the time, by Stripe's clock, before which it was asked.
@@ -481,21 +553,17 @@ fn request_for(event: &Incoming) -> Result<Option<FrozenRequest>, StripeError> {
         Ok(About::Subscription(_)) => Some(subscriptions::retrieve(id, &[])?),
         Ok(About::Customer { .. }) => Some(customers::retrieve(id)?),
         Ok(About::Method { .. }) => Some(payment_methods::retrieve(id)?),
+        Ok(About::Invoice { .. }) => Some(invoices::retrieve(id, &[])?),
         _ => None,
     })
 }
 
-fn about_of(event: &Incoming, reply: &RawReply) -> Result<About, StripeError> {
-    Ok(match &event.about {
-        Ok(About::Subscription(_)) => About::Subscription(Box::new(reply.read()?)),
-        Ok(About::Customer { .. }) => About::Customer {
-            said: Box::new(reply.read()?),
-            deleted: false,
-        },
-        Ok(About::Method { .. }) => About::Method {
-            said: Box::new(reply.read()?),
-            detached: false,
-        },
-        _ => About::Nothing,
-    })
+/// Whether an event told that the bank wants to see who pays, at the attempt that is still the last.
+fn asks_at(event: &Incoming, said: &Invoice) -> bool {
+    match &event.about {
+        Ok(About::Invoice {
+            said: told, asks, ..
+        }) => *asks && told.attempt_count == said.attempt_count,
+        _ => false,
+    }
 }

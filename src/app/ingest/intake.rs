@@ -347,23 +347,7 @@ impl App {
             verdicts.push(work.judge(event, news));
         }
         work.flush(conn).await?;
-        for (event, verdict) in events.iter().zip(&mut verdicts) {
-            if matches!(event.about, Ok(About::Money)) && *verdict == Verdict::Applied {
-                *verdict = self.apply_money(conn, event).await?;
-            }
-        }
         Ok(verdicts)
-    }
-
-    /// Events of invoices, payments, refunds, credit notes and disputes.
-    #[expect(clippy::unused_async, reason = "invoices are stored by a part to come")]
-    async fn apply_money(
-        &self,
-        _conn: &mut Conn,
-        _event: &Incoming,
-    ) -> Result<Verdict, StoreError> {
-        // Not projected yet: `app::invoices::apply_event` takes these.
-        Ok(Verdict::Applied)
     }
 
     /// Writes down what has become of events that were stored as applied.
@@ -485,7 +469,13 @@ impl Work<'_> {
             About::SetUp(said) => self.set_up(event, said, news),
             About::Checkout(said) => self.checkout(event, said),
             About::Catalog { active } => self.catalog(event, *active),
-            About::Money | About::Nothing => Verdict::Applied,
+            About::Invoice {
+                said,
+                asks,
+                deleted,
+            } => self.invoice_said(event, place, said, (*asks, *deleted), news),
+            About::OfInvoice(id) => self.part_of_invoice(event, place, id, news),
+            About::Nothing => Verdict::Applied,
         }
     }
 }

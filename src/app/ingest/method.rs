@@ -2,7 +2,7 @@
 
 use super::event::{Incoming, Place};
 use super::subscription::News;
-use super::work::{Verdict, Work};
+use super::work::{Named, Verdict, Work};
 use crate::app::stripe_metadata as ours;
 use crate::domain::audit::Draft;
 use crate::domain::customer::Customer;
@@ -166,7 +166,7 @@ impl Work<'_> {
         if self.is_unsettled(maker) || self.is_unsettled(event.operation.as_deref()) {
             Verdict::Parked
         } else if news.patient {
-            Verdict::Missing(id.to_owned())
+            Verdict::Missing(Named::Method(id.to_owned()))
         } else {
             Verdict::Applied
         }

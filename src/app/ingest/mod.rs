@@ -17,8 +17,10 @@ mod event;
 mod hooks;
 mod inbox;
 mod intake;
+mod invoice;
 mod letters;
 mod method;
+mod names;
 mod subscription;
 mod work;
 

@@ -1,7 +1,8 @@
 //! What Stripe says of subscriptions.
 
 use super::event::{Incoming, Place};
-use super::work::{Verdict, Work, ours_in};
+use super::names::ours_in;
+use super::work::{Named, Verdict, Work};
 use crate::app::stripe_metadata as ours;
 use crate::clock::Timestamp;
 use crate::domain::inbox::{Age, Status as Settled};
@@ -76,7 +77,7 @@ impl Work<'_> {
         }
         self.put_subscription(event, after);
         match (settled, missing.filter(|_| news.patient)) {
-            (Settled::Applied, Some(method)) => Verdict::Missing(method),
+            (Settled::Applied, Some(method)) => Verdict::Missing(Named::Method(method)),
             (Settled::Stale, _) => Verdict::Stale,
             (Settled::Refetch, _) => Verdict::Refetch,
             _ => Verdict::Applied,

@@ -6,16 +6,18 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::event::{About, Incoming, Place};
+use super::event::{Incoming, Place};
+use super::invoice::InvoiceRow;
+use super::names::{LinkKey, Names};
 use crate::app::answer::Outcome;
 use crate::app::customers::address_of;
-use crate::app::stripe_metadata as ours;
 use crate::app::subscriptions::ActionView;
 use crate::app::{App, Context};
 use crate::clock::Timestamp;
 use crate::domain::access::Rules;
 use crate::domain::audit::{Actor, Draft};
 use crate::domain::customer::Customer;
+use crate::domain::invoice::Latest;
 use crate::domain::payment_method::PaymentMethod;
 use crate::domain::slug::Slug;
 use crate::domain::stripe_key::Mode;
@@ -25,7 +27,6 @@ use crate::store::audit::Stamp;
 use crate::store::events::NewEvent;
 use crate::store::stripe_objects::{self, StripeObject};
 use crate::store::{self, Conn, StoreError};
-use crate::stripe::{Expandable, Metadata};
 
 /// What became of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,14 +39,23 @@ pub(in crate::app) enum Verdict {
     Foreign,
     /// An operation of ours is about to say the same.
     Parked,
-    /// It names a payment method of Stripe's that is not known here yet.
-    Missing(String),
+    /// It names something of Stripe's that is not known here yet, or not as it is now.
+    Missing(Named),
     /// Its place in the order cannot be known.
     Refetch,
     /// The method that a Checkout page has set up is to be saved for this customer, `org_…`.
     Save(String),
     /// It cannot be taken.
     Dead(String),
+}
+
+/// What an event names and may have to be asked for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::app) enum Named {
+    /// A payment method, by Stripe's id.
+    Method(String),
+    /// An invoice, by Stripe's id.
+    Invoice(String),
 }
 
 /// A row, and what is to be done with it.
@@ -75,8 +85,6 @@ pub(super) struct Link {
     pub(super) local_id: String,
 }
 
-type LinkKey = (String, bool, String);
-
 /// A fact as it will be published.
 struct OwnedFact {
     event_type: &'static str,
@@ -87,16 +95,16 @@ struct OwnedFact {
 }
 
 /// A change to be told of.
-struct Change {
-    name: &'static str,
+pub(super) struct Change {
+    pub(super) name: &'static str,
     /// Where the API has the thing.
-    address: String,
-    details: Vec<(&'static str, String)>,
+    pub(super) address: String,
+    pub(super) details: Vec<(&'static str, String)>,
     /// The thing's id.
-    subject: String,
+    pub(super) subject: String,
     /// Its version now.
-    version: i64,
-    organization: String,
+    pub(super) version: i64,
+    pub(super) organization: String,
 }
 
 /// What is to be said in one portal: audit entries, each with the event it comes from, and facts.
@@ -117,107 +125,16 @@ pub(super) struct Work<'a> {
     unsettled: HashSet<String>,
     rules: HashMap<Slug, Rules>,
     actions: HashMap<String, ActionView>,
+    pub(super) invoices: BTreeMap<String, InvoiceRow>,
+    /// Last invoices of subscriptions, by where they are at Stripe.
+    pub(super) latest: HashMap<LinkKey, Latest>,
     new_links: Vec<(Slug, StripeObject)>,
     lost_links: Vec<LinkKey>,
     finished_actions: Vec<String>,
     told: BTreeMap<Slug, Told>,
 }
 
-/// The ids that a batch names.
-#[derive(Default)]
-struct Names<'a> {
-    at_stripe: HashMap<(&'a str, Mode), BTreeSet<&'a str>>,
-    customers: BTreeSet<String>,
-    subscriptions: BTreeSet<String>,
-    methods: BTreeSet<String>,
-    /// Operations that may still be about to link an object of Stripe's, each with that object.
-    operations: Vec<(LinkKey, &'a str)>,
-    /// Customers that are gone at Stripe, by their ids there.
-    gone: Vec<LinkKey>,
-}
-
-impl<'a> Names<'a> {
-    fn of(events: &[&'a Incoming]) -> Self {
-        let mut names = Self::default();
-        for event in events {
-            names.add(event);
-        }
-        names
-    }
-
-    fn add(&mut self, event: &'a Incoming) {
-        let (Some(place), Ok(about)) = (&event.place, &event.about) else {
-            return;
-        };
-        let key = |id: &str| (place.account.clone(), place.mode.livemode(), id.to_owned());
-        let there = self
-            .at_stripe
-            .entry((place.account.as_str(), place.mode))
-            .or_default();
-        match about {
-            About::Subscription(said) => {
-                there.insert(&said.id);
-                there.extend(said.customer.as_ref().map(Expandable::id));
-                there.extend(said.default_payment_method.as_ref().map(Expandable::id));
-                let item = said.items.data.first();
-                there.extend(item.and_then(|item| Some(item.price.as_ref()?.id.as_str())));
-                let local = ours_in(&said.metadata, event, ours::SUBSCRIPTION);
-                self.subscriptions.extend(local.map(str::to_owned));
-                let maker = said.metadata.get(ours::OPERATION);
-                self.operations
-                    .extend(maker.map(|maker| (key(&said.id), maker.as_str())));
-            }
-            About::Customer { said, deleted } => {
-                there.insert(&said.id);
-                let default = said.invoice_settings.default_payment_method.as_ref();
-                there.extend(default.map(Expandable::id));
-                let local = ours_in(&said.metadata, event, ours::CUSTOMER);
-                self.customers.extend(local.map(str::to_owned));
-                let maker = said.metadata.get(ours::OPERATION);
-                self.operations
-                    .extend(maker.map(|maker| (key(&said.id), maker.as_str())));
-                if *deleted || said.deleted {
-                    self.gone.push(key(&said.id));
-                }
-            }
-            About::Method { said, .. } => {
-                there.insert(&said.id);
-                there.extend(said.customer.as_ref().map(Expandable::id));
-                let maker = event.operation.as_deref();
-                self.operations
-                    .extend(maker.map(|maker| (key(&said.id), maker)));
-            }
-            About::SetUp(said) => {
-                there.extend(said.customer.as_ref().map(Expandable::id));
-                if let Some(method) = said.payment_method.as_ref().map(Expandable::id) {
-                    there.insert(method);
-                    let made = said.metadata.get(ours::OPERATION).map(String::as_str);
-                    let makers = made.into_iter().chain(event.operation.as_deref());
-                    self.operations
-                        .extend(makers.map(|maker| (key(method), maker)));
-                }
-            }
-            About::Checkout(said) => {
-                there.extend(said.customer.as_ref().map(Expandable::id));
-            }
-            About::Catalog { .. } => {
-                there.insert(&event.object_id);
-            }
-            About::Money | About::Nothing => {}
-        }
-    }
-}
-
-/// Our id of that kind in an object's metadata, if the object says that it is this portal's.
-pub(super) fn ours_in<'a>(metadata: &'a Metadata, event: &Incoming, kind: &str) -> Option<&'a str> {
-    let portal = metadata.get(ours::PORTAL)?;
-    (*portal == event.portal.as_str())
-        .then(|| metadata.get(kind))
-        .flatten()
-        .map(String::as_str)
-}
-
-fn texts(ids: &BTreeSet<String>) -> Vec<&str> {
+pub(super) fn texts(ids: &BTreeSet<String>) -> Vec<&str> {
     ids.iter().map(String::as_str).collect()
 }
 
@@ -238,6 +155,8 @@ impl<'a> Work<'a> {
             unsettled: HashSet::new(),
             rules: HashMap::new(),
             actions: HashMap::new(),
+            invoices: BTreeMap::new(),
+            latest: HashMap::new(),
             new_links: Vec::new(),
             lost_links: Vec::new(),
             finished_actions: Vec::new(),
@@ -257,6 +176,7 @@ impl<'a> Work<'a> {
             work.unsettled.extend(unsettled);
         }
         work.load_views(conn).await?;
+        work.load_invoices(conn, &names).await?;
         Ok(work)
     }
 
@@ -277,6 +197,7 @@ impl<'a> Work<'a> {
                     stripe_objects::SUBSCRIPTION => {
                         names.subscriptions.insert(found.local_id.clone())
                     }
+                    stripe_objects::INVOICE => names.invoices.insert(found.local_id.clone()),
                     _ => false,
                 };
                 let key = (found.account_id, found.mode.livemode(), found.stripe_id);
@@ -535,9 +456,10 @@ impl<'a> Work<'a> {
             version: after.version,
             organization: organization.clone(),
         };
+        let latest = self.latest_of(&after);
         let view = self
             .app
-            .viewed(after, organization, link.as_ref(), action, rules);
+            .viewed(after, organization, link.as_ref(), action, latest, rules);
         let shown = Outcome::Subscription {
             view: Box::new(view),
             created: false,
@@ -553,7 +475,7 @@ impl<'a> Work<'a> {
     }
 
     /// An audit entry and a fact of a change.
-    fn tell(&mut self, event: &Incoming, change: Change, shown: &Outcome) {
+    pub(super) fn tell(&mut self, event: &Incoming, change: Change, shown: &Outcome) {
         let data = self.app.render.outcome(shown).body;
         let mut details = change.details;
         details.push(("version", change.version.to_string()));
@@ -607,6 +529,7 @@ impl<'a> Work<'a> {
         for (portal, object) in &self.new_links {
             stripe_objects::insert(conn, portal, object, self.now).await?;
         }
+        self.flush_invoices(conn).await?;
         if !self.finished_actions.is_empty() {
             let ids: Vec<&str> = self.finished_actions.iter().map(String::as_str).collect();
             store::subscription_actions::delete_many(conn, &ids).await?;
@@ -656,7 +579,7 @@ impl<'a> Work<'a> {
 }
 
 /// A locked row is there; if not, the whole batch runs again.
-fn must(stored: bool) -> Result<(), StoreError> {
+pub(super) fn must(stored: bool) -> Result<(), StoreError> {
     if stored {
         Ok(())
     } else {

@@ -13,6 +13,7 @@ use crate::store::{Conn, StoreError};
 use crate::stripe::{FrozenRequest, RawReply, StripeError};
 
 /// What comes next.
+#[expect(clippy::large_enum_variant, reason = "one value lives per step")]
 pub(in crate::app) enum Next {
     /// Another step, with its request.
     Send(Send),
@@ -76,21 +77,24 @@ impl App {
         conn: &mut Conn,
         operation: &Operation,
     ) -> Result<Next, StoreError> {
-        use Kind::*;
         let next = match operation.kind {
-            PublishPlan | ArchivePlan => Box::pin(self.start_publishing(conn, operation)).await,
-            UpdateCustomer => Box::pin(self.start_customer_change(conn, operation)).await,
-            DeleteCustomer => Box::pin(self.start_customer_removal(conn, operation)).await,
-            CreateSetupIntent | CreateCheckoutSession | CreatePortalSession => {
+            Kind::PublishPlan | Kind::ArchivePlan => {
+                Box::pin(self.start_publishing(conn, operation)).await
+            }
+            Kind::UpdateCustomer => Box::pin(self.start_customer_change(conn, operation)).await,
+            Kind::DeleteCustomer => Box::pin(self.start_customer_removal(conn, operation)).await,
+            Kind::CreateSetupIntent | Kind::CreateCheckoutSession | Kind::CreatePortalSession => {
                 Box::pin(self.start_hosted(conn, operation)).await
             }
-            SavePaymentMethod => Box::pin(self.start_saving(conn, operation)).await,
-            DetachPaymentMethod => Box::pin(self.start_detaching(conn, operation)).await,
-            CreateSubscription => Box::pin(self.start_order(conn, operation)).await,
-            CancelSubscription | ChangeSubscription => {
+            Kind::SavePaymentMethod => Box::pin(self.start_saving(conn, operation)).await,
+            Kind::DetachPaymentMethod => Box::pin(self.start_detaching(conn, operation)).await,
+            Kind::CreateSubscription => Box::pin(self.start_order(conn, operation)).await,
+            Kind::CancelSubscription | Kind::ChangeSubscription => {
                 Box::pin(self.start_ending(conn, operation)).await
             }
-            kind => Err(no_procedure(kind.as_str())),
+            Kind::PayInvoice | Kind::VoidInvoice => {
+                Box::pin(self.start_settling(conn, operation)).await
+            }
         };
         decided(next)
     }
@@ -103,23 +107,28 @@ impl App {
         operation: &Operation,
         reply: &RawReply,
     ) -> Result<Next, StoreError> {
-        use Kind::*;
         let next = match operation.kind {
-            PublishPlan | ArchivePlan => {
+            Kind::PublishPlan | Kind::ArchivePlan => {
                 Box::pin(self.advance_publishing(conn, operation, reply)).await
             }
-            UpdateCustomer => Box::pin(self.advance_customer_change(conn, operation, reply)).await,
-            DeleteCustomer => Box::pin(self.finish_customer_removal(conn, operation)).await,
-            CreateSetupIntent | CreateCheckoutSession | CreatePortalSession => {
+            Kind::UpdateCustomer => {
+                Box::pin(self.advance_customer_change(conn, operation, reply)).await
+            }
+            Kind::DeleteCustomer => Box::pin(self.finish_customer_removal(conn, operation)).await,
+            Kind::CreateSetupIntent | Kind::CreateCheckoutSession | Kind::CreatePortalSession => {
                 Box::pin(self.advance_hosted(conn, operation, reply)).await
             }
-            SavePaymentMethod => Box::pin(self.advance_saving(conn, operation, reply)).await,
-            DetachPaymentMethod => Box::pin(self.advance_detaching(conn, operation, reply)).await,
-            CreateSubscription => Box::pin(self.advance_order(conn, operation, reply)).await,
-            CancelSubscription | ChangeSubscription => {
+            Kind::SavePaymentMethod => Box::pin(self.advance_saving(conn, operation, reply)).await,
+            Kind::DetachPaymentMethod => {
+                Box::pin(self.advance_detaching(conn, operation, reply)).await
+            }
+            Kind::CreateSubscription => Box::pin(self.advance_order(conn, operation, reply)).await,
+            Kind::CancelSubscription | Kind::ChangeSubscription => {
                 Box::pin(self.advance_ending(conn, operation, reply)).await
             }
-            kind => Err(no_procedure(kind.as_str())),
+            Kind::PayInvoice | Kind::VoidInvoice => {
+                Box::pin(self.advance_settling(conn, operation, reply)).await
+            }
         };
         decided(next)
     }
@@ -131,18 +140,26 @@ impl App {
         operation: &Operation,
         error: &StripeError,
     ) -> Result<Next, StoreError> {
-        use Kind::*;
         let next = match operation.kind {
-            PublishPlan | ArchivePlan => {
+            Kind::PublishPlan | Kind::ArchivePlan => {
                 Box::pin(self.refused_publishing(conn, operation, error)).await
             }
-            UpdateCustomer => Box::pin(self.refused_customer_change(conn, operation, error)).await,
-            DeleteCustomer => Box::pin(self.refused_customer_removal(conn, operation, error)).await,
-            SavePaymentMethod => Box::pin(self.refused_saving(conn, operation, error)).await,
-            DetachPaymentMethod => Box::pin(self.refused_detaching(conn, operation, error)).await,
-            CreateSubscription => Box::pin(self.refused_order(conn, operation, error)).await,
-            CancelSubscription | ChangeSubscription => {
+            Kind::UpdateCustomer => {
+                Box::pin(self.refused_customer_change(conn, operation, error)).await
+            }
+            Kind::DeleteCustomer => {
+                Box::pin(self.refused_customer_removal(conn, operation, error)).await
+            }
+            Kind::SavePaymentMethod => Box::pin(self.refused_saving(conn, operation, error)).await,
+            Kind::DetachPaymentMethod => {
+                Box::pin(self.refused_detaching(conn, operation, error)).await
+            }
+            Kind::CreateSubscription => Box::pin(self.refused_order(conn, operation, error)).await,
+            Kind::CancelSubscription | Kind::ChangeSubscription => {
                 Box::pin(self.refused_ending(conn, operation, error)).await
+            }
+            Kind::PayInvoice | Kind::VoidInvoice => {
+                Box::pin(self.refused_settling(conn, operation, error)).await
             }
             _ => Ok(Next::Failed(refusal(error))),
         };
@@ -182,8 +199,4 @@ fn decided(next: Result<Next, StoreError>) -> Result<Next, StoreError> {
         }
         other => other,
     }
-}
-
-fn no_procedure(kind: &str) -> StoreError {
-    StoreError::Other(format!("no procedure for {kind}"))
 }

@@ -137,7 +137,7 @@ impl App {
 
     /// Stores that a payment method is detached. A customer whose default it was has none then:
     /// which one to pay with is for people to say.
-    pub(super) async fn detached(
+    pub(in crate::app) async fn detached(
         &self,
         conn: &mut Conn,
         context: &Context,

@@ -192,7 +192,7 @@ impl App {
 
     /// Stores a changed payment method as its next version, with its audit entry and its event, which
     /// `change` names.
-    async fn change_method(
+    pub(super) async fn change_method(
         &self,
         conn: &mut Conn,
         context: &Context,

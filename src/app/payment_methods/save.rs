@@ -331,36 +331,33 @@ impl App {
         let place = (operation.stripe_account.as_str(), operation.mode);
         let source = Source::PaymentMethod(found.id.clone());
         let context = operation.context();
-        match known_method(conn, &customer, &source, place).await? {
-            Some(before) => {
-                saving.method.clone_from(&before.id);
-                let after = PaymentMethod {
-                    state,
-                    card: found.card.as_ref().map(Card::from),
-                    ..before.clone()
-                };
-                // What can be paid with does not become less by an older answer.
-                if after != before && before.state != State::Usable {
-                    let change = "payment_method.updated";
-                    self.change_method(conn, &context, &customer, after, change)
-                        .await?;
-                }
-            }
-            None => {
-                let method = self.new_method(operation, &customer, &saving, found, state);
-                let object = StripeObject {
-                    account_id: method.stripe.account.clone(),
-                    mode: method.stripe.mode,
-                    stripe_id: method.stripe.id.clone(),
-                    kind: stripe_objects::PAYMENT_METHOD.to_owned(),
-                    local_id: method.id.clone(),
-                };
-                stripe_objects::insert(conn, &customer.portal, &object, method.created_at).await?;
-                store::payment_methods::insert(conn, &method).await?;
-                self.tell_of_method(conn, &context, &customer, method, "payment_method.created")
+        if let Some(before) = known_method(conn, &customer, &source, place).await? {
+            saving.method.clone_from(&before.id);
+            let after = PaymentMethod {
+                state,
+                card: found.card.as_ref().map(Card::from),
+                ..before.clone()
+            };
+            // What can be paid with does not become less by an older answer.
+            if after != before && before.state != State::Usable {
+                let change = "payment_method.updated";
+                self.change_method(conn, &context, &customer, after, change)
                     .await?;
-                saving.created = true;
             }
+        } else {
+            let method = self.new_method(operation, &customer, &saving, found, state);
+            let object = StripeObject {
+                account_id: method.stripe.account.clone(),
+                mode: method.stripe.mode,
+                stripe_id: method.stripe.id.clone(),
+                kind: stripe_objects::PAYMENT_METHOD.to_owned(),
+                local_id: method.id.clone(),
+            };
+            stripe_objects::insert(conn, &customer.portal, &object, method.created_at).await?;
+            store::payment_methods::insert(conn, &method).await?;
+            self.tell_of_method(conn, &context, &customer, method, "payment_method.created")
+                .await?;
+            saving.created = true;
         }
         if operation.step == CREATE_CUSTOMER && saving.set_default {
             // The call that made the customer made it the default, too.

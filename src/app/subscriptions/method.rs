@@ -14,23 +14,21 @@ use crate::stripe::payment_methods as there;
 
 impl App {
     /// Saves a payment method that is attached to the customer at Stripe, if it is not saved yet. It is
-    /// the customer's default when Stripe made it so together with the customer.
+    /// the customer's default when Stripe made it so together with the customer. `None`: it is saved for
+    /// somebody else.
     pub(super) async fn keep_method(
         &self,
         conn: &mut Conn,
         operation: &Operation,
         found: &there::PaymentMethod,
-    ) -> Result<(Customer, PaymentMethod), StoreError> {
+    ) -> Result<Option<(Customer, PaymentMethod)>, StoreError> {
         let customer = in_lane(conn, operation).await?.ok_or_else(concurrent)?;
         let (account, mode) = (operation.stripe_account.as_str(), operation.mode);
         let known = stripe_objects::find(conn, account, mode, &found.id).await?;
         if let Some(known) = known {
             let method = store::payment_methods::find(conn, &known.local_id).await?;
             let method = method.filter(|method| method.customer_id == customer.id);
-            return Ok((
-                customer,
-                method.ok_or_else(crate::app::payment_methods::unusable)?,
-            ));
+            return Ok(method.map(|method| (customer, method)));
         }
         let method = self.method_at_hand(operation, &customer, found);
         let object = StripeObject {
@@ -62,7 +60,7 @@ impl App {
             "payment_method.created",
         )
         .await?;
-        Ok((customer, method))
+        Ok(Some((customer, method)))
     }
 
     fn method_at_hand(

@@ -25,6 +25,7 @@ use crate::domain::access::{self, Access, Facts, Rules};
 use crate::domain::audit::Draft;
 use crate::domain::customer::CustomerRef;
 use crate::domain::error::{Code, Error};
+use crate::domain::invoice::Latest;
 use crate::domain::precondition::entity_tag;
 use crate::domain::slug::Slug;
 use crate::domain::stripe_link::StripeLink;
@@ -34,6 +35,7 @@ use crate::store::{self, Conn, StoreError};
 
 pub use crate::store::subscriptions::Filter;
 pub(super) use order::order_search;
+pub(super) use snapshot::{snapshot, spoken_at};
 
 pub use cancel::{CancelInput, CancelTime, OpenInvoice};
 pub use create::{Method, SubscriptionInput};
@@ -51,6 +53,8 @@ pub struct SubscriptionView {
     pub action: Option<ActionView>,
     /// Stripe's id of the customer, in the subscription's account and mode.
     pub stripe_customer: Option<String>,
+    /// Our id of its last invoice, `bill_…`, once that is known here.
+    pub latest_invoice: Option<String>,
 }
 
 /// What a consumer has to do to finish a subscription.
@@ -208,6 +212,7 @@ impl App {
             organization,
             stripe_customer,
             action,
+            latest_invoice,
         } = shown;
         let action = match action {
             None => None,
@@ -221,6 +226,7 @@ impl App {
             organization,
             stripe_customer.as_ref(),
             action,
+            latest_invoice,
             rules,
         ))
     }
@@ -232,12 +238,25 @@ impl App {
         organization: String,
         stripe_customer: Option<&StripeLink>,
         action: Option<ActionView>,
+        latest: Option<Latest>,
         rules: Rules,
     ) -> SubscriptionView {
         let link = subscription.stripe.as_ref();
         let stripe_customer = link
             .and_then(|link| Some(stripe_customer?.id_in(&link.account, link.mode)?.to_owned()));
+        // What its last invoice asks for, while nothing of its own is left to do.
+        let asked = latest
+            .as_ref()
+            .filter(|latest| latest.action_required && !subscription.status.is_final());
+        let action = action.or_else(|| {
+            asked.map(|latest| ActionView {
+                action_type: ActionType::Authenticate,
+                client_secret: None,
+                url: latest.hosted_url.clone(),
+            })
+        });
         SubscriptionView {
+            latest_invoice: latest.map(|latest| latest.id),
             access: access::decide(&Facts::from(&subscription), rules, self.clock.now()),
             subscription,
             organization,
@@ -286,7 +305,7 @@ impl App {
     }
 
     /// Writes the audit entry and the event of a subscription's version.
-    async fn tell_of_subscription(
+    pub(super) async fn tell_of_subscription(
         &self,
         conn: &mut Conn,
         context: &Context,

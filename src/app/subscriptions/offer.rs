@@ -136,17 +136,17 @@ impl App {
         let saved = match (&subscription.payment_method, new) {
             (Some(saved), _) => Some(saved.clone()),
             (None, None) => None,
-            (None, Some(new)) => match stripe_objects::find(conn, account, mode, new).await? {
-                // It has been saved before: whether for this customer is asked below.
-                Some(known) => Some(known.local_id),
-                None => {
+            (None, Some(new)) => {
+                let Some(known) = stripe_objects::find(conn, account, mode, new).await? else {
                     let named = Named {
                         saved: None,
                         stripe: new.clone(),
                     };
                     return Ok((Some(named), true));
-                }
-            },
+                };
+                // It has been saved before: whether for this customer is asked below.
+                Some(known.local_id)
+            }
         };
         let Some(saved) = saved else {
             return Ok((None, false));

@@ -16,7 +16,9 @@ use crate::app::operations::{Next, Search, Send, state_of, state_text};
 use crate::app::payment_methods::unusable;
 use crate::app::portals::concurrent;
 use crate::app::stripe_errors::refusal;
-use crate::app::stripe_metadata::{CUSTOMER, PLAN, PRODUCT, REVISION, SUBSCRIPTION, made_by};
+use crate::app::stripe_metadata::{
+    APPLICATION, CUSTOMER, PLAN, PRODUCT, REVISION, SUBSCRIPTION, made_by,
+};
 use crate::domain::customer::Customer;
 use crate::domain::error::{Code, Error};
 use crate::domain::operation::Operation;
@@ -270,7 +272,9 @@ impl App {
         order: Order,
         method: &PaymentMethod,
     ) -> Result<Next, StoreError> {
-        let (customer, saved) = self.keep_method(conn, operation, method).await?;
+        let Some((customer, saved)) = self.keep_method(conn, operation, method).await? else {
+            return self.undone(conn, operation, subscription, unusable()).await;
+        };
         let order = Order {
             method: Some(Named {
                 saved: Some(saved.id),
@@ -470,6 +474,16 @@ fn create_request(
         (false, Some(_)) => &[EXPAND_PENDING_SETUP_INTENT],
         (false, None) => &[],
     };
+    let revision = subscription.plan_revision.to_string();
+    let mut ids = vec![
+        (CUSTOMER, subscription.customer.as_str()),
+        (SUBSCRIPTION, &subscription.id),
+        (PRODUCT, subscription.product.as_str()),
+        (PLAN, subscription.plan.as_str()),
+        (REVISION, &revision),
+    ];
+    let application = subscription.application.as_deref();
+    ids.extend(application.map(|application| (APPLICATION, application)));
     let trial = order.trial.as_ref();
     let end_behavior = trial.and_then(|trial| trial.end_behavior.as_deref());
     there::create(&NewSubscription {
@@ -488,16 +502,7 @@ fn create_request(
         missing_payment_method: end_behavior.and_then(missing_payment_method),
         one_time_charges: &charges,
         promotion_codes: &promotion,
-        metadata: made_by(
-            operation,
-            &[
-                (CUSTOMER, &subscription.customer),
-                (SUBSCRIPTION, &subscription.id),
-                (PRODUCT, subscription.product.as_str()),
-                (PLAN, subscription.plan.as_str()),
-                (REVISION, &subscription.plan_revision.to_string()),
-            ],
-        ),
+        metadata: made_by(operation, &ids),
         expand,
         ..NewSubscription::default()
     })

@@ -95,6 +95,7 @@ fn each_explained_setting_reaches_the_configuration_from_the_environment() {
             "server.listen" => "0.0.0.0:1",
             "database.url" => "sqlite:///elsewhere",
             "database.migrate_on_start" => "false",
+            "deliveries.allow_loopback" => "true",
             "log.format" => "pretty",
             _ if setting.kind.contains("number") => setting.kind.rsplit(' ').next().unwrap(),
             _ => "https://elsewhere.example",

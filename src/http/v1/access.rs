@@ -39,7 +39,7 @@ pub struct AccessAnswerBody {
     #[schema(required = true, format = DateTime)]
     until: Option<String>,
     /// The subscription that the answer comes from; `null` without one.
-    #[schema(required = true, pattern = "^subn_[0-9a-hjkmnp-tv-z]{26}$")]
+    #[schema(required = true, pattern = "^subn_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     subscription: Option<String>,
     /// The plan it is to.
     #[schema(required = true, pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
@@ -82,9 +82,7 @@ pub struct AccessTokenBody {
 pub struct AccessParams {
     /// The customer: `org_…`, or `ext:` and the id by which the portal knows it.
     #[param(
-        min_length = 5,
-        max_length = 259,
-        pattern = "^(org_[0-9a-hjkmnp-tv-z]{26}|ext:.+)$",
+        pattern = r"^(org_[0-7][0-9a-hjkmnp-tv-z]{25}|ext:[^\u0000-\u001f\u007f-\u009f/\\]{1,255})$",
         example = "ext:globex"
     )]
     customer: String,

@@ -30,6 +30,16 @@ impl From<Money> for MoneyBody {
     }
 }
 
+impl MoneyBody {
+    /// An amount in a currency as Stripe names it, which has its own list of them.
+    pub(super) fn of(amount: i64, currency: &str) -> Self {
+        Self {
+            amount,
+            currency: currency.to_owned(),
+        }
+    }
+}
+
 /// How often a price is paid.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -526,6 +536,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one line per refusal")]
     fn refusals_point_at_the_field() {
         let month = json!({"unit": "month", "count": 1});
         let usd = |amount: i64| json!({"amount": amount, "currency": "usd"});

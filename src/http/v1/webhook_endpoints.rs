@@ -149,6 +149,10 @@ pub(in crate::http) fn tag_of(version: &str, body: &EndpointBody) -> String {
     tag_with_digest(version, body)
 }
 
+#[expect(
+    clippy::option_option,
+    reason = "absent, null and a value are three things"
+)]
 struct Checked {
     url: Option<Target>,
     wanted: Option<Wanted>,
@@ -156,6 +160,10 @@ struct Checked {
 }
 
 /// Checks what a POST and a PATCH have in common.
+#[expect(
+    clippy::option_option,
+    reason = "absent, null and a value are three things"
+)]
 fn checked(
     app: &App,
     url: Option<&str>,

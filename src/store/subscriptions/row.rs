@@ -61,7 +61,14 @@ fn dunning_to_text(dunning: &Dunning) -> String {
     let paid_at = dunning.paid_at;
     let mut text = paid_at.map_or_else(|| "-".to_owned(), |at| at.as_millis().to_string());
     for UnpaidPeriod { start, seen } in &dunning.unpaid {
-        text.push_str(&format!(" {}:{}", start.as_millis(), seen.as_millis()));
+        for part in [
+            " ",
+            &start.as_millis().to_string(),
+            ":",
+            &seen.as_millis().to_string(),
+        ] {
+            text.push_str(part);
+        }
     }
     text
 }

@@ -147,6 +147,14 @@ impl Invoice {
     }
 }
 
+impl Invoice {
+    /// The metadata of the subscription it is for, when it was finalized.
+    pub fn subscription_metadata(&self) -> Option<&Metadata> {
+        let details = self.parent.as_ref()?.subscription_details.as_ref()?;
+        Some(&details.metadata)
+    }
+}
+
 /// A tax on an invoice.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct TaxAmount {

@@ -105,6 +105,7 @@ impl World {
             latest_invoice: None,
             scheduled_change: None,
             metadata: Metadata::new(),
+            requested: None,
             stripe: None,
             stripe_item: None,
             stripe_at: None,

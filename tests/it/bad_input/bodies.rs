@@ -249,6 +249,12 @@ async fn each_field(service: &Service, operation: &Operation) {
             json!(u64::MAX),
         ] {
             let answer = told(send(service, operation, with(&wrong)).await);
+            if value.is_array() && wrong.is_array() {
+                // The list is one, and what stands in it is not what should.
+                let expected = format!("422 validation_failed [/{name}/0");
+                assert!(answer.starts_with(&expected), "{}: {answer}", operation.id);
+                continue;
+            }
             let expected = format!("422 validation_failed [/{name} invalid_type]");
             assert_eq!(answer, expected, "{}: {wrong}", operation.id);
         }

@@ -3,45 +3,28 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{endpoint, id_of, publish, service};
+use crate::reliability::score::Score;
+use crate::reliability::{Dice, of_tier, seed};
 use crate::support::database::{Database, on_both_databases};
 use crate::support::receiver::{Reaction, Received, Receiver};
 
 on_both_databases!(nothing_is_lost_and_everything_is_in_order);
 
-/// Set to a number of deliveries to try more of them, as the full tier does.
-const DELIVERIES: &str = "PORTAL_BILLING_TEST_DELIVERIES";
-const QUICK: usize = 500;
 const SUBJECTS: usize = 40;
 /// Deliveries out of a hundred that fail, each in another way.
 const FAILING: u64 = 12;
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a setting of the tests; it is not the service's"
-)]
-fn wanted() -> usize {
-    std::env::var(DELIVERIES).map_or(QUICK, |text| text.parse().unwrap())
-}
-
-/// The same sequence for the same start.
-fn chance(state: &AtomicU64) -> u64 {
-    let mut x = state.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
-}
-
 async fn nothing_is_lost_and_everything_is_in_order(engine: Database) {
-    let wanted = wanted();
+    let wanted = of_tier(500, 10_000);
+    let mut score = Score::new("R12", engine);
     let service = service(engine, &[("deliveries.timeout_ms", "1000")]).await;
-    let state = AtomicU64::new(12);
+    let dice = Mutex::new(Dice(seed()));
     // What the receiver has taken for good, by its own book.
     let taken: &'static Mutex<Vec<(String, i64, String)>> = Box::leak(Box::default());
     let receiver = Receiver::deciding(move |it| {
-        let number = chance(&state);
+        let number = dice.lock().unwrap().roll();
         let reaction = match number % 100 {
             0..=3 => Reaction::Status(500),
             4 | 5 => Reaction::Reset,
@@ -120,8 +103,13 @@ async fn nothing_is_lost_and_everything_is_in_order(engine: Database) {
     }
     for (subject, last) in subjects.iter().zip(versions) {
         let expected: Vec<i64> = (1..=last).collect();
-        assert_eq!(firsts[subject.as_str()], expected, "{subject}");
+        let arrived = &firsts[subject.as_str()];
+        if *arrived != expected {
+            score.violation(format!("{subject}: {arrived:?}"));
+        }
     }
+    score.count(wanted);
+    score.close(wanted);
     drop(taken);
     let path = format!("/v1/portals/acme/webhook-endpoints/{}", id_of(&made));
     let shown = service.get(&path).await.expect(200);

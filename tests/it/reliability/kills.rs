@@ -56,14 +56,16 @@ impl Load<'_> {
     }
 }
 
-fn start(world: &World) -> Process {
-    let settings = world.service.settings();
-    Process::start(&BTreeMap::new(), &settings)
+/// The processes take up lost work themselves.
+fn settings(world: &World) -> Vec<String> {
+    let mut settings = world.service.settings();
+    settings.push("operations.poll_ms=100".to_owned());
+    settings
 }
 
 async fn kill_again_and_again(world: &World, addresses: &Addresses, kills: usize) -> [Process; 2] {
     let mut dice = Dice(seed());
-    let mut replicas = [start(world), start(world)];
+    let mut replicas = [start(world).await, start(world).await];
     for _kill in 0..kills {
         for (place, replica) in replicas.iter().enumerate() {
             addresses.lock().unwrap()[place].clone_from(&replica.base_url);
@@ -78,7 +80,7 @@ async fn kill_again_and_again(world: &World, addresses: &Addresses, kills: usize
             (second, first, false)
         };
         victim.kill();
-        let fresh = start_in_background(world).await;
+        let fresh = start(world).await;
         replicas = if victim_is_first {
             [fresh, other]
         } else {
@@ -92,8 +94,8 @@ async fn kill_again_and_again(world: &World, addresses: &Addresses, kills: usize
 }
 
 /// While the callers go on.
-async fn start_in_background(world: &World) -> Process {
-    let settings = world.service.settings();
+async fn start(world: &World) -> Process {
+    let settings = settings(world);
     let starting = tokio::task::spawn_blocking(move || Process::start(&BTreeMap::new(), &settings));
     starting.await.unwrap()
 }

@@ -32,7 +32,7 @@ const FAULTS: [&str; 13] = [
     "not_found_plain",
 ];
 /// Cases that run at the same time in one portal.
-const BATCH: usize = 100;
+const BATCH: usize = 50;
 
 /// What is being done when it is cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,8 +223,7 @@ impl<'a> Run<'a> {
 
 /// Preparation: done at once, or the machine is busy.
 async fn done(world: &World, asked: &Asked) -> Value {
-    let answer = world.in_time(world.ask(&world.service.base_url, asked, 30));
-    let answer = answer.await.unwrap();
+    let answer = world.ask(&world.service.base_url, asked, 30).await.unwrap();
     assert!(
         matches!(answer.status.as_u16(), 200 | 201),
         "{}",
@@ -239,7 +238,7 @@ async fn batch(world: &World, number: usize, cases: &[Case]) -> Vec<String> {
         .iter()
         .map(|case| Run::prepare(world, &portal, case.clone()));
     done(world, &World::publishing(&portal, "api")).await;
-    let runs = join_all(prepared).await;
+    let runs = world.in_time(join_all(prepared)).await;
     join_all(runs.iter().map(Run::run_into_it)).await;
     let mut wrong = Vec::new();
     wrong.extend(

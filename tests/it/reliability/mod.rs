@@ -7,11 +7,12 @@
 
 mod aged;
 mod cuts;
+mod durable;
 mod invariants;
 mod kills;
 mod matrix;
 mod proxy;
-mod score;
+pub(crate) mod score;
 mod statements;
 mod storm;
 mod world;

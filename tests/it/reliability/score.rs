@@ -9,7 +9,7 @@ use super::{is_full, seed};
 use crate::support::database::Database;
 
 /// Counts the cases of one test.
-pub(super) struct Score {
+pub(crate) struct Score {
     id: &'static str,
     engine: Database,
     cases: usize,
@@ -17,7 +17,7 @@ pub(super) struct Score {
 }
 
 impl Score {
-    pub(super) fn new(id: &'static str, engine: Database) -> Self {
+    pub(crate) fn new(id: &'static str, engine: Database) -> Self {
         Self {
             id,
             engine,
@@ -26,16 +26,16 @@ impl Score {
         }
     }
 
-    pub(super) fn count(&mut self, cases: usize) {
+    pub(crate) fn count(&mut self, cases: usize) {
         self.cases += cases;
     }
 
-    pub(super) fn violation(&mut self, text: String) {
+    pub(crate) fn violation(&mut self, text: String) {
         self.violations.push(text);
     }
 
     /// Writes the test's line; fails if anything was violated or too little was tried.
-    pub(super) fn close(self, floor: usize) {
+    pub(crate) fn close(self, floor: usize) {
         let database = match self.engine {
             Database::Lite => "sqlite",
             Database::Pg => "postgres",

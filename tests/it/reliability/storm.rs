@@ -34,7 +34,7 @@ async fn caller(world: &World, base_url: &str, asked: &Asked) -> Result<(u16, St
             409 if answer.code() == "idempotency_in_progress" => {
                 heard = answer.text;
                 // Asleep, because the caller was told to come again.
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             }
             202 | 503 => heard = answer.text,
             status => return Err(format!("{status} {}", answer.text)),

@@ -13,6 +13,7 @@ use portal_billing::store::Store;
 use reqwest::Method;
 use serde_json::json;
 
+use crate::reliability::score::Score;
 use crate::support::database::{Database, on_both_databases};
 use crate::support::receiver::{Reaction, Receiver};
 use crate::support::service::Service;
@@ -200,10 +201,14 @@ async fn a_forbidden_url_that_is_stored_all_the_same_is_not_called(engine: Datab
         .await
         .expect(201);
     let corpus = corpus(receiver.port());
+    let mut score = Score::new("S6", engine);
     for url in &corpus {
         let body = json!({"url": url, "events": ["*"]});
         let refused = service.post(&endpoints, body).await;
-        assert_eq!(refused.status.as_u16(), 422, "{url:?}: {}", refused.text);
+        if refused.status.as_u16() != 422 {
+            score.violation(format!("{url:?}: {}", refused.text));
+        }
+        score.count(1);
     }
     // As if a rule had been missing when they were stored: one of each kind, past all checks.
     let stored: Vec<&String> = corpus.iter().step_by(corpus.len() / 15).take(16).collect();
@@ -238,6 +243,7 @@ async fn a_forbidden_url_that_is_stored_all_the_same_is_not_called(engine: Datab
         }
     }
     assert_eq!(receiver.connections(), 0);
+    score.close(250);
 }
 
 /// Writes a URL past all checks.

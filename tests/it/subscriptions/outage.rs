@@ -20,6 +20,16 @@ on_both_databases!(
     a_cancel_is_waited_out_too,
 );
 
+/// How often a fault was met.
+async fn happened(service: &Service) -> u64 {
+    let faults = service.simulator(Method::GET, "/faults", Value::Null).await;
+    let rules = faults["rules"].as_array().unwrap();
+    rules
+        .iter()
+        .map(|rule| rule["hits"].as_u64().unwrap())
+        .sum()
+}
+
 async fn until_over(service: &Service, operation: &Value) -> Value {
     let path = format!(
         "/v1/portals/acme/operations/{}",

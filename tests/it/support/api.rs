@@ -37,6 +37,19 @@ impl Operation {
             .join("/")
     }
 
+    /// Whether its path is one that this address has.
+    pub(crate) fn answers(&self, address: &str) -> bool {
+        let mut own = self.path.split('/');
+        let mut asked = address.split('/');
+        loop {
+            match (own.next(), asked.next()) {
+                (None, None) => return true,
+                (Some(own), Some(asked)) if own == asked || own.starts_with('{') => {}
+                _ => return false,
+            }
+        }
+    }
+
     /// The example body, or null when it has none.
     pub(crate) fn example(&self) -> Value {
         self.body.clone().unwrap_or(Value::Null)

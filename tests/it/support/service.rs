@@ -158,6 +158,8 @@ impl Service {
             ("data_dir", data_dir.as_str()),
             ("database.url", database.url.as_str()),
             ("stripe.base_url", simulator.base_url()),
+            // Calls that a test has not asked for would be counted among those it has.
+            ("reconciliation.sweep_minutes", "0"),
         ];
         flags.extend_from_slice(settings);
         let flags: Vec<_> = flags

@@ -85,7 +85,7 @@ pub struct SubscriptionBody {
     #[schema(required = true)]
     payment_method: Option<String>,
     /// Its last invoice.
-    #[schema(required = true)]
+    #[schema(required = true, pattern = "^bill_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     latest_invoice: Option<String>,
     /// The change that is planned.
     #[schema(required = true)]
@@ -357,6 +357,7 @@ impl From<SubscriptionView> for SubscriptionBody {
             access,
             action,
             stripe_customer,
+            latest_invoice,
             ..
         } = view;
         let time = |time: Option<Timestamp>| time.map(Timestamp::to_rfc3339);
@@ -376,8 +377,7 @@ impl From<SubscriptionView> for SubscriptionBody {
             ended_at: time(subscription.ended_at),
             quantity: subscription.quantity,
             payment_method: subscription.payment_method,
-            // Invoices have no ids of ours yet.
-            latest_invoice: None,
+            latest_invoice,
             scheduled_change: None,
             action: action.map(ActionBody::from),
             metadata: subscription.metadata,

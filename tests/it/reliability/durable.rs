@@ -1,0 +1,164 @@
+//! R3 for work that reaches Stripe: the connection to the database ends at every statement of it, in
+//! the caller's request and in the work that follows, before the statement and after it.
+
+use serde_json::json;
+
+use super::invariants::{self, Wanted};
+use super::proxy::{Proxy, When};
+use super::score::Score;
+use super::world::{Asked, Portal, World};
+use super::{Dice, of_tier, seed};
+use crate::support::database::{Database, FreshDatabase};
+use crate::support::service::{Replica, Service};
+
+/// How often a caller comes back.
+const COMES_BACK: u32 = 50;
+
+/// What is being done when the database goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Work {
+    /// A product with a paid plan.
+    Publish,
+    /// A customer, which needs no Stripe.
+    Customer,
+    /// A customer's first payment method.
+    Save,
+    /// A paid subscription.
+    Subscribe,
+}
+
+const WORKS: [Work; 4] = [Work::Publish, Work::Customer, Work::Save, Work::Subscribe];
+
+/// A service whose database is behind the proxy, and a replica that reaches it directly and takes up
+/// what the first one loses.
+async fn start() -> (World, Proxy, Replica) {
+    let database = FreshDatabase::new(Database::Pg).await;
+    let proxy = Proxy::start(&database.url);
+    let (direct, proxied) = (database.url.clone(), proxy.url(&database.url));
+    let settings = [
+        ("database.url", proxied.as_str()),
+        ("server.workers", "1"),
+        ("operations.poll_ms", "60000"),
+        ("operations.first_backoff_ms", "1"),
+        ("operations.longest_backoff_ms", "20"),
+        ("stripe.test_calls_per_second", "10000"),
+        ("stripe.endpoint_calls_per_second", "10000"),
+    ];
+    let service = Service::start_on(database, &settings).await;
+    let settings = [
+        ("database.url", direct.as_str()),
+        ("operations.poll_ms", "10"),
+    ];
+    let replica = service.one_more(&settings).await;
+    let world = World {
+        service,
+        engine: Database::Pg,
+    };
+    (world, proxy, replica)
+}
+
+/// The request of a case, everything it needs being there.
+async fn prepare(world: &World, portal: &Portal, work: Work, number: u32) -> Asked {
+    let key = format!("statement-{number}");
+    match work {
+        Work::Publish => return World::publishing(portal, &format!("api-{number}")),
+        Work::Customer => {
+            let body = json!({
+                "external_id": format!("made-{number}"), "name": "N", "email": "n@globex.example",
+            });
+            return Asked::post(portal.path("/customers"), key, body);
+        }
+        Work::Save | Work::Subscribe => {}
+    }
+    let customer = world.customer(portal, &format!("c-{number}")).await;
+    let saving = world
+        .saving(portal, &customer, &format!("saved-key-{number}"))
+        .await;
+    if work == Work::Save {
+        return saving;
+    }
+    let saved = world.ask(&world.service.base_url, &saving, 20);
+    world.in_time(saved).await.unwrap().expect(201);
+    let body = json!({"customer": customer, "product": "api", "plan": "gold"});
+    Asked::post(portal.path("/subscriptions"), key, body)
+}
+
+/// Asks the replica until the work is done.
+async fn ask_again(world: &World, replica: &Replica, asked: &Asked) -> Result<(), String> {
+    let mut heard = String::new();
+    for _time in 0..COMES_BACK {
+        let Some(answer) = world.ask(&replica.base_url, asked, 1).await else {
+            return Err("no answer".to_owned());
+        };
+        match answer.status.as_u16() {
+            200 | 201 => return Ok(()),
+            202 | 409 => heard = format!("{} {}", answer.status, answer.text),
+            _ => return Err(format!("asked again: {} {}", answer.status, answer.text)),
+        }
+        // Asleep, because the work is done elsewhere.
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    Err(format!("no end: {heard}"))
+}
+
+/// Every chosen statement of one work; gives how many there were.
+async fn cut_all(
+    (world, proxy, replica): &(World, Proxy, Replica),
+    (work, when): (Work, When),
+    portal: &Portal,
+    score: &mut Score,
+) -> usize {
+    // The quick tier takes every tenth, others for each seed.
+    let stride = of_tier(10, 1);
+    let mut dice = Dice(seed());
+    let mut number = 0;
+    for statement in (1 + dice.below(stride)..).step_by(stride) {
+        let asked = prepare(world, portal, work, number).await;
+        number += 1;
+        proxy.cut_at(when, u32::try_from(statement).unwrap());
+        let answer = world.ask(&world.service.base_url, &asked, 1).await;
+        let cut = proxy.disarm();
+        let case = format!("{work:?} cut {when:?} statement {statement} ({cut:?})");
+        match answer.map(|answer| (answer.status.as_u16(), answer.text)) {
+            Some((200 | 201 | 202 | 503, _)) => {}
+            other => score.violation(format!("{case}: {other:?}")),
+        }
+        if let Err(wrong) = world.come_to_rest(std::slice::from_ref(portal)).await {
+            score.violation(format!("{case}: {wrong}"));
+        }
+        if let Err(wrong) = world.in_time(ask_again(world, replica, &asked)).await {
+            score.violation(format!("{case}: {wrong}"));
+        }
+        if cut.is_none() {
+            break;
+        }
+        score.count(1);
+    }
+    usize::try_from(number).unwrap()
+}
+
+#[tokio::test]
+async fn a_database_cut_under_durable_work_leaves_nothing_half_done() {
+    let all = start().await;
+    let (world, ..) = &all;
+    let mut score = Score::new("R3-durable", Database::Pg);
+    for (place, work) in WORKS.into_iter().enumerate() {
+        for (letter, when) in [('b', When::Before), ('a', When::After)] {
+            let portal = world.open_portal(&format!("durable-{place}{letter}")).await;
+            let published = World::publishing(&portal, "api");
+            let published = world.ask(&world.service.base_url, &published, 20);
+            world.in_time(published).await.unwrap().expect(201);
+            let cases = cut_all(&all, (work, when), &portal, &mut score).await;
+            let of = |wanted: &[Work]| if wanted.contains(&work) { cases } else { 0 };
+            let wanted = Wanted {
+                customers: of(&[Work::Save, Work::Subscribe]),
+                subscriptions: of(&[Work::Subscribe]),
+                plans: 1 + of(&[Work::Publish]),
+            };
+            for wrong in invariants::check(world, &portal, wanted).await {
+                score.violation(format!("{work:?} cut {when:?}: {wrong}"));
+            }
+        }
+    }
+    score.close(of_tier(8, 80));
+}
