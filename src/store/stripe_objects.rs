@@ -109,7 +109,8 @@ pub async fn forget(
     Ok(())
 }
 
-/// How many objects of the portal live in another account or mode than this one.
+/// How many objects of the portal live in another account or mode than this one. Products and Prices
+/// do not count: they are published anew where the portal goes.
 ///
 /// # Errors
 /// What the database answers.
@@ -121,6 +122,7 @@ pub async fn count_elsewhere(
 ) -> Result<i64, StoreError> {
     Ok(db!(conn, c => stripe_objects::table
         .filter(stripe_objects::portal_id.eq(portal.as_str()))
+        .filter(stripe_objects::kind.ne_all([PRODUCT, PRICE]))
         .filter(
             stripe_objects::account_id
                 .ne(account_id)

@@ -82,10 +82,10 @@ async fn subscribe(service: &Service, portal: &str, product: &str, plan: &str) {
                version, created_at, updated_at) \
              VALUES ('org_1', '{portal}', 'tidal', 'Tidal', 'a@example.com', '[]', '{{}}', 1, {now}, {now});
              INSERT INTO subscriptions (id, portal_id, customer_id, product_id, plan_id, \
-               plan_revision, application, status, paid, quantity, metadata, version, created_at, \
-               updated_at) \
+               plan_revision, application, status, paid, quantity, dunning, metadata, version, \
+               created_at, updated_at) \
              VALUES ('subn_1', '{portal}', 'org_1', '{product}', '{plan}', 1, '', 'active', false, \
-               1, '{{}}', 1, {now}, {now});"
+               1, '-', '{{}}', 1, {now}, {now});"
         ),
     )
     .await;

@@ -12,6 +12,7 @@ use crate::webhooks::{BY_HAND, deliver, hook_of, signature};
 
 mod copies;
 mod customers;
+mod invoices;
 mod letters;
 mod lives;
 mod order;

@@ -10,7 +10,8 @@ use tokio::time::Instant;
 
 use super::event::{About, Envelope, Incoming};
 use super::subscription::News;
-use super::work::{Named, Verdict, Work, context_of};
+use super::tell::context_of;
+use super::work::{Named, Verdict, Work};
 use crate::app::App;
 use crate::app::budget::Class;
 use crate::app::payment_methods::{SaveInput, Source};

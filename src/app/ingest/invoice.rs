@@ -3,7 +3,8 @@
 use super::event::{Incoming, Place};
 use super::names::{LinkKey, Names, ours_in};
 use super::subscription::News;
-use super::work::{Change, Named, Verdict, Work, must, texts};
+use super::tell::Change;
+use super::work::{Named, Verdict, Work, must, texts};
 use crate::app::answer::Outcome;
 use crate::app::invoices::snapshot;
 use crate::app::stripe_metadata as ours;

@@ -22,6 +22,7 @@ mod letters;
 mod method;
 mod names;
 mod subscription;
+mod tell;
 mod work;
 
 pub(super) use hooks::Hooks;

@@ -1,30 +1,27 @@
 //! What a batch of events works on: everything it names is read first, changed in memory, and written
 //! at the end, each in as few statements as there can be. One batch is one transaction.
 //!
-//! Customers are locked first, as operations do it, then methods, then subscriptions, each by their ids;
-//! the heads of the audit log and of the outbox come last, portal by portal. So nobody waits in a ring.
+//! Customers are locked first, as operations do it, then methods, subscriptions, invoices, each by their
+//! ids; the heads of the audit log and of the outbox come last, portal by portal. So nobody waits in a ring.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::event::{Incoming, Place};
 use super::invoice::InvoiceRow;
 use super::names::{LinkKey, Names};
+use super::tell::{Change, Told};
+use crate::app::App;
 use crate::app::answer::Outcome;
 use crate::app::customers::address_of;
 use crate::app::subscriptions::ActionView;
-use crate::app::{App, Context};
 use crate::clock::Timestamp;
 use crate::domain::access::Rules;
-use crate::domain::audit::{Actor, Draft};
 use crate::domain::customer::Customer;
 use crate::domain::invoice::Latest;
 use crate::domain::payment_method::PaymentMethod;
 use crate::domain::slug::Slug;
 use crate::domain::stripe_key::Mode;
 use crate::domain::subscription::{ActionType, Status, Subscription};
-use crate::ids::{Id, Kind};
-use crate::store::audit::Stamp;
-use crate::store::events::NewEvent;
 use crate::store::stripe_objects::{self, StripeObject};
 use crate::store::{self, Conn, StoreError};
 
@@ -85,35 +82,6 @@ pub(super) struct Link {
     pub(super) local_id: String,
 }
 
-/// A fact as it will be published.
-struct OwnedFact {
-    event_type: &'static str,
-    subject: String,
-    seq: i64,
-    organization: String,
-    data: String,
-}
-
-/// A change to be told of.
-pub(super) struct Change {
-    pub(super) name: &'static str,
-    /// Where the API has the thing.
-    pub(super) address: String,
-    pub(super) details: Vec<(&'static str, String)>,
-    /// The thing's id.
-    pub(super) subject: String,
-    /// Its version now.
-    pub(super) version: i64,
-    pub(super) organization: String,
-}
-
-/// What is to be said in one portal: audit entries, each with the event it comes from, and facts.
-#[derive(Default)]
-struct Told {
-    entries: Vec<(String, Draft)>,
-    facts: Vec<OwnedFact>,
-}
-
 /// See the module.
 pub(super) struct Work<'a> {
     pub(super) app: &'a App,
@@ -131,7 +99,7 @@ pub(super) struct Work<'a> {
     new_links: Vec<(Slug, StripeObject)>,
     lost_links: Vec<LinkKey>,
     finished_actions: Vec<String>,
-    told: BTreeMap<Slug, Told>,
+    pub(super) told: BTreeMap<Slug, Told>,
 }
 
 pub(super) fn texts(ids: &BTreeSet<String>) -> Vec<&str> {
@@ -467,38 +435,6 @@ impl<'a> Work<'a> {
         self.tell(event, change, &shown);
     }
 
-    /// Notes something in the portal's audit log.
-    pub(super) fn note(&mut self, event: &Incoming, draft: Draft) {
-        self.told_in(&event.portal)
-            .entries
-            .push((event.id.clone(), draft));
-    }
-
-    /// An audit entry and a fact of a change.
-    pub(super) fn tell(&mut self, event: &Incoming, change: Change, shown: &Outcome) {
-        let data = self.app.render.outcome(shown).body;
-        let mut details = change.details;
-        details.push(("version", change.version.to_string()));
-        let draft = Draft {
-            action: change.name,
-            subject: change.address,
-            details,
-        };
-        let told = self.told_in(&event.portal);
-        told.entries.push((event.id.clone(), draft));
-        told.facts.push(OwnedFact {
-            event_type: change.name,
-            subject: change.subject,
-            seq: change.version,
-            organization: change.organization,
-            data,
-        });
-    }
-
-    fn told_in(&mut self, portal: &Slug) -> &mut Told {
-        self.told.entry(portal.clone()).or_default()
-    }
-
     /// Writes everything.
     pub(super) async fn flush(self, conn: &mut Conn) -> Result<(), StoreError> {
         for row in self.customers.values().filter(|row| row.changed) {
@@ -536,46 +472,6 @@ impl<'a> Work<'a> {
         }
         self.publish_all(conn).await
     }
-
-    async fn publish_all(&self, conn: &mut Conn) -> Result<(), StoreError> {
-        let actor = stripe_actor();
-        for (portal, told) in &self.told {
-            let entries: Vec<(Stamp<'_>, &Draft)> = told
-                .entries
-                .iter()
-                .map(|(request_id, draft)| {
-                    let stamp = Stamp {
-                        actor: &actor,
-                        request_id,
-                        now: self.now,
-                        ids: &self.app.ids,
-                    };
-                    (stamp, draft)
-                })
-                .collect();
-            store::audit::append_all(conn, portal.as_str(), &entries).await?;
-            let ids: Vec<Id> = told
-                .facts
-                .iter()
-                .map(|_| self.app.ids.new_id(Kind::Event))
-                .collect();
-            let facts: Vec<NewEvent<'_>> = told
-                .facts
-                .iter()
-                .zip(&ids)
-                .map(|(fact, id)| NewEvent {
-                    id: id.as_str(),
-                    event_type: fact.event_type,
-                    subject: &fact.subject,
-                    seq: fact.seq,
-                    organization: Some(&fact.organization),
-                    data: &fact.data,
-                })
-                .collect();
-            store::events::append_all(conn, portal, &facts, self.now).await?;
-        }
-        Ok(())
-    }
 }
 
 /// A locked row is there; if not, the whole batch runs again.
@@ -586,26 +482,5 @@ pub(super) fn must(stored: bool) -> Result<(), StoreError> {
         Err(StoreError::Contention(
             "a locked row has changed".to_owned(),
         ))
-    }
-}
-
-/// As whom what Stripe says is written down.
-pub(super) fn stripe_actor() -> Actor {
-    Actor {
-        subject: "stripe".to_owned(),
-        issuer: "stripe".to_owned(),
-    }
-}
-
-/// For what an event sets going.
-pub(super) fn context_of(event: &Incoming) -> Context {
-    Context {
-        actor: stripe_actor(),
-        request_id: event.id.clone(),
-        instance: format!(
-            "/v1/portals/{}/modules/stripe/events/{}",
-            event.portal, event.id
-        ),
-        organization: None,
     }
 }

@@ -196,7 +196,6 @@ pub struct OperationListParams {
     #[param(max_length = 1024)]
     cursor: Option<String>,
     /// Only in this status.
-    #[param(inline)]
     status: Option<OperationStatus>,
     /// Only of this kind.
     #[param(pattern = "^[a-z_]{1,64}$")]

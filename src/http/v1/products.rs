@@ -302,7 +302,6 @@ pub struct ProductListParams {
     #[param(max_length = 1024)]
     cursor: Option<String>,
     /// Only in this state.
-    #[param(inline)]
     state: Option<ProductStateName>,
 }
 

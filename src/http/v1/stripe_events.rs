@@ -145,7 +145,6 @@ pub struct StripeEventListParams {
     #[param(max_length = 1024)]
     cursor: Option<String>,
     /// Only what came to this.
-    #[param(inline)]
     status: Option<StripeEventStatus>,
 }
 

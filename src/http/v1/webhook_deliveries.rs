@@ -182,7 +182,6 @@ pub struct DeliveryListParams {
     #[param(max_length = 1024)]
     cursor: Option<String>,
     /// Only in this status.
-    #[param(inline)]
     status: Option<DeliveryStatus>,
     /// Only of this event.
     #[param(pattern = "^fact_[0-9a-hjkmnp-tv-z]{26}$")]

@@ -75,7 +75,7 @@ async fn a_change_reaches_stripe_and_is_stored_when_it_has_agreed(engine: Databa
     assert_eq!(own["email"], "pay@globex.example");
     assert_eq!(own["address"]["city"], "Bonn");
     assert!(matches!(own["address"]["line1"].as_str(), None | Some("")));
-    assert_eq!(own["metadata"].as_object().unwrap().len(), 3, "{own}");
+    assert_eq!(own["metadata"].as_object().unwrap().len(), 4, "{own}");
     assert_eq!(service.calls().await, ["POST /v1/customers/{customer}"]);
 
     // What Stripe need not know, it is not told.

@@ -272,7 +272,6 @@ pub struct SubscriptionListParams {
     #[param(max_length = 63)]
     plan: Option<String>,
     /// Only in this status.
-    #[param(inline)]
     status: Option<SubscriptionStatus>,
     /// Only for this application.
     #[param(max_length = 255)]
