@@ -57,7 +57,10 @@ fn number(name: &str, otherwise: usize) -> usize {
 impl Plan {
     fn request(&self, event: usize) -> Vec<u8> {
         let subscription = event % self.subscriptions;
-        let created = self.now as usize + self.run * 100_000 + event / self.subscriptions + 1;
+        let created = usize::try_from(self.now).unwrap()
+            + self.run * 100_000
+            + event / self.subscriptions
+            + 1;
         let status = ["past_due", "active"][(event / self.subscriptions + self.run) % 2];
         let body = self
             .template
