@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::{World, event, later};
+use super::super::{event, later};
 use super::{DAY, access, bank_approves, behind, invoice, saved, tell};
 use crate::subscriptions::{advance, read, told_of};
 use crate::support::database::{Database, on_both_databases};
