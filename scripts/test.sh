@@ -55,15 +55,22 @@ component() {
 check_format() { component fmt rustfmt && cargo fmt --all --check; }
 check_clippy() { component clippy clippy && cargo clippy --workspace --all-targets --quiet -- -D warnings; }
 
+# Tests that are known to fail, each with what is wrong beside it; they decide nothing until mended.
+known_failures() { sed -e 's/#.*//' -e 's/ *$//' -e '/^$/d' tests/known_failures.txt; }
+
 run_tests() {
+  say "$(known_failures | wc -l) tests are known to fail and are not run: tests/known_failures.txt"
   start_postgres || return 1
   [ -z "$full" ] || export PORTAL_BILLING_TEST_FULL=1
   # Old lines say nothing of this run.
   rm -rf "$target/tmp/scorecard"
   if cargo nextest --version > /dev/null 2>&1; then
-    cargo nextest run --workspace --no-fail-fast --status-level fail --final-status-level slow
+    cargo nextest run --workspace --no-fail-fast --status-level fail --final-status-level slow \
+      -E "not test(/^($(known_failures | paste -sd '|'))\$/)"
   else
-    cargo test --workspace --no-fail-fast --quiet --all-targets
+    # shellcheck disable=SC2046  # one argument each
+    cargo test --workspace --no-fail-fast --quiet --all-targets -- \
+      $(known_failures | sed 's/^/--skip /')
   fi
 }
 

@@ -228,7 +228,7 @@ impl Service {
             portal: claim("portal").unwrap_or_else(|| "*".to_owned()),
             org: claim("org"),
             scopes: claim("scope").map(|scope| vec![scope]).unwrap_or_default(),
-            lifetime: claim("lifetime").unwrap_or_else(|| "30d".to_owned()),
+            lifetime: claim("lifetime").unwrap_or_else(|| "366d".to_owned()),
             signing_key: None,
             issuer: None,
             key_id: None,
