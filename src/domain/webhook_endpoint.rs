@@ -18,10 +18,15 @@ pub const SECRET_OVERLAP_MS: i64 = 24 * 60 * 60 * 1000;
 pub const EVERY_EVENT: &str = "*";
 
 /// Every type of event that this service publishes.
-pub const EVENT_TYPES: [&str; 15] = [
+pub const EVENT_TYPES: [&str; 20] = [
     "customer.created",
     "customer.deleted",
     "customer.updated",
+    "invoice.created",
+    "invoice.paid",
+    "invoice.payment_failed",
+    "invoice.updated",
+    "invoice.voided",
     "payment_method.created",
     "payment_method.deleted",
     "payment_method.updated",

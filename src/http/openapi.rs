@@ -219,8 +219,25 @@ fn common_answers(path: &str, operation: &Operation) -> Vec<(&'static str, &'sta
         .collect()
 }
 
+/// Drops parameters that are there already: extractors of one handler may name the same one.
+fn once_each(operation: &mut Operation) {
+    let mut seen: Vec<(String, ParameterIn)> = Vec::new();
+    if let Some(parameters) = &mut operation.parameters {
+        parameters.retain(|parameter| match parameter {
+            RefOr::T(it) => {
+                let new = (it.name.clone(), it.parameter_in.clone());
+                let is_new = !seen.contains(&new);
+                seen.extend(is_new.then_some(new));
+                is_new
+            }
+            RefOr::Ref(_) => true,
+        });
+    }
+}
+
 /// Adds the common answers, gives every error its body, and every answer its request id.
 fn complete(path: &str, operation: &mut Operation) {
+    once_each(operation);
     let common = common_answers(path, operation);
     // Said, not left out: nobody has to wonder whether it was forgotten.
     operation.security.get_or_insert_default();

@@ -8,6 +8,7 @@ use super::schema::{event_heads, events};
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;
 use crate::domain::slug::Slug;
+use crate::domain::webhook_endpoint::EVENT_TYPES;
 
 /// A fact to be published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +69,10 @@ pub async fn append_all(
     if count == 0 {
         return Ok(0);
     }
+    debug_assert!(
+        all.iter().all(|event| EVENT_TYPES.contains(&event.event_type)),
+        "what is published can be subscribed to by its name"
+    );
     let last: i64 = db!(conn, c => diesel::insert_into(event_heads::table)
         .values((
             event_heads::portal_id.eq(portal.as_str()),

@@ -158,38 +158,6 @@ fn only_the_port_names_the_stripe_library() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// What a portal can ask for by name has to be all there is.
-#[test]
-fn every_event_that_is_published_can_be_subscribed_to() {
-    use portal_billing::domain::webhook_endpoint::EVENT_TYPES;
-
-    let mut found = BTreeSet::new();
-    for path in files_below(&["src"]) {
-        let inside = path.components().any(|part| part.as_os_str() == "app");
-        let text = fs::read_to_string(&path).unwrap();
-        if !inside || !text.contains("Fact {") && !text.contains("publish") {
-            continue;
-        }
-        let quoted = text.split('"').skip(1).step_by(2);
-        let is_type = |name: &&str| {
-            let known = EVENT_TYPES.iter().map(|it| it.split('.').next().unwrap());
-            let mut parts = name.split('.');
-            let subject = parts.next().unwrap();
-            let verb = parts.next().unwrap_or_default();
-            known.into_iter().any(|it| it == subject)
-                && ["created", "updated", "deleted", "disabled"].contains(&verb)
-                && parts.next().is_none()
-        };
-        found.extend(quoted.filter(is_type).map(str::to_owned));
-    }
-    assert!(found.contains("webhook_endpoint.disabled"), "{found:?}");
-    let unknown: Vec<_> = found
-        .iter()
-        .filter(|name| !EVENT_TYPES.contains(&name.as_str()))
-        .collect();
-    assert!(unknown.is_empty(), "{unknown:?}");
-}
-
 #[test]
 fn the_reader_of_use_lines_sees_every_form() {
     let text = "use crate::store::{self, Conn};\nuse crate::{telemetry, worker};\n\

@@ -46,6 +46,13 @@ async fn log(service: &Service, made: &Value, wanted: impl Fn(&[Value]) -> bool)
     sorted(&page)
 }
 
+/// Two events of one subject, a moment apart, so that the log has them in their order.
+async fn two_of_a_subject(service: &Service) {
+    publish(service, "acme", &[(UPDATED, "subn_a", 1)]).await;
+    service.clock.advance_millis(1);
+    publish(service, "acme", &[(UPDATED, "subn_a", 2)]).await;
+}
+
 fn all_are(status: &str, count: usize) -> impl Fn(&[Value]) -> bool {
     move |all| all.len() == count && all.iter().all(|it| it["status"] == status)
 }
@@ -207,12 +214,7 @@ async fn an_event_is_given_up_after_ten_attempts(engine: Database) {
     .await;
     let made = endpoint(&service, &receiver.url(), &[UPDATED]).await;
     let began = service.clock.now();
-    publish(
-        &service,
-        "acme",
-        &[(UPDATED, "subn_a", 1), (UPDATED, "subn_a", 2)],
-    )
-    .await;
+    two_of_a_subject(&service).await;
     for attempt in 1..=10_i64 {
         receiver.count(usize::try_from(attempt).unwrap()).await;
         let is_counted = |all: &[Value]| all[0]["attempts"] == attempt;
@@ -376,12 +378,7 @@ async fn an_endpoint_that_takes_nothing_for_days_is_disabled(engine: Database) {
     let service = service(engine, &[("deliveries.disable_after_days", "2")]).await;
     let receiver = Receiver::deciding(|_| Reaction::Status(500)).await;
     let made = endpoint(&service, &receiver.url(), &[UPDATED]).await;
-    publish(
-        &service,
-        "acme",
-        &[(UPDATED, "subn_a", 1), (UPDATED, "subn_a", 2)],
-    )
-    .await;
+    two_of_a_subject(&service).await;
     for attempt in 1..=10 {
         receiver.count(attempt).await;
         log(&service, &made, |all| {

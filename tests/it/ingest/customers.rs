@@ -44,6 +44,7 @@ async fn a_customer_changed_at_stripe_is_followed(engine: Database) {
     let mut said = world.get_there(&format!("/v1/customers/{cus}")).await;
     let before = customer(&world, &id).await;
     let at = later(&world.service, 0);
+    world.service.forget_calls().await;
     // What says the same changes nothing.
     world
         .deliver(&event("evt_1", "customer.updated", at, &said))

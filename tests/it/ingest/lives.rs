@@ -194,6 +194,7 @@ async fn an_event_of_another_portal_is_foreign(engine: Database) {
     // A second portal on the same account is told of everything, too.
     world.service.enabled_portal("other").await;
     let hook = hook_in(&world.service, "other").await;
+    world.service.forget_calls().await;
     let at = later(&world.service, 0);
     let unpaid = event(
         "evt_1",

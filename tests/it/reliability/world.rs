@@ -26,7 +26,6 @@ const LEASES: u32 = 4;
 /// A service that takes up lost work at once and is not held by Stripe's usual limits.
 pub(super) struct World {
     pub(super) service: Service,
-    pub(super) engine: Database,
 }
 
 /// A portal with an account of its own at Stripe.
@@ -84,7 +83,6 @@ impl World {
         all.extend_from_slice(settings);
         Self {
             service: Service::start_with(engine, &all).await,
-            engine,
         }
     }
 

@@ -276,12 +276,7 @@ async fn what_stripe_tells_by_a_payment_alone_is_asked_for(engine: Database) {
         .await;
     // It waits a little: as a rule the invoice itself is told of as well.
     assert_eq!(world.inbox().await["evt_1"], "parked");
-    for _ in 0..200 {
-        if world.inbox().await["evt_1"] != "parked" {
-            break;
-        }
-        world.service.clock.advance_millis(1_000);
-    }
+    world.rest().await;
     assert_eq!(world.inbox().await["evt_1"], "applied");
     assert_eq!(invoice(&world, &open["id"]).await["status"], "paid");
     assert_eq!(world.service.calls().await, ["GET /v1/invoices/{invoice}"]);
