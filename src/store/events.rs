@@ -70,7 +70,8 @@ pub async fn append_all(
         return Ok(0);
     }
     debug_assert!(
-        all.iter().all(|event| EVENT_TYPES.contains(&event.event_type)),
+        all.iter()
+            .all(|event| EVENT_TYPES.contains(&event.event_type)),
         "what is published can be subscribed to by its name"
     );
     let last: i64 = db!(conn, c => diesel::insert_into(event_heads::table)

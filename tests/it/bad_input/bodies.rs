@@ -254,7 +254,11 @@ async fn each_field(service: &Service, operation: &Operation) {
                 let (code, what) = answer.split_once(" [").unwrap_or_default();
                 let codes = ["422 validation_failed", "422 unknown_field"];
                 assert!(codes.contains(&code), "{}: {answer}", operation.id);
-                assert!(what.starts_with(&format!("/{name}/0")), "{}: {answer}", operation.id);
+                assert!(
+                    what.starts_with(&format!("/{name}/0")),
+                    "{}: {answer}",
+                    operation.id
+                );
                 continue;
             }
             let expected = format!("422 validation_failed [/{name} invalid_type]");

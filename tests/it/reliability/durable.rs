@@ -50,10 +50,7 @@ async fn start() -> (World, Proxy, Replica) {
         ("operations.poll_ms", "10"),
     ];
     let replica = service.one_more(&settings).await;
-    let world = World {
-        service,
-        engine: Database::Pg,
-    };
+    let world = World { service };
     (world, proxy, replica)
 }
 
