@@ -437,7 +437,8 @@ fn classify_text(text: &str) -> (FieldCode, Option<String>) {
         (FieldCode::MissingField, Some(name))
     } else if let Some(name) = quoted("duplicate field `") {
         (FieldCode::DuplicateField, Some(name))
-    } else if text.contains("invalid type") {
+    // What serde_json says of one of several words where there is no word at all.
+    } else if text.contains("invalid type") || text.starts_with("expected value") {
         (FieldCode::InvalidType, None)
     } else {
         (FieldCode::InvalidValue, None)

@@ -342,7 +342,8 @@ impl App {
             let news = News {
                 at: event.created_at,
                 surely_last: false,
-                patient: event.is_patient(),
+                // What is not known here is either waited for or, after a while, asked for.
+                patient: true,
             };
             verdicts.push(work.judge(event, news));
         }

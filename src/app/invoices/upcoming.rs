@@ -110,6 +110,10 @@ impl App {
                 return Err(error.into());
             }
         };
+        // A subscription that ends with its period has nothing on its next invoice.
+        if said.lines.data.is_empty() {
+            return Err(nothing());
+        }
         Ok(view(next, &said))
     }
 }

@@ -162,9 +162,9 @@ impl App {
         Ok((Some(named), false))
     }
 
-    /// Nothing to be named when the customer's default can be used; else the method that was saved
-    /// last. One that was saved on a page of Stripe's has come by itself, and nobody made it the
-    /// default there.
+    /// Nothing to be named when the customer's default can be used; without a default the method that
+    /// was saved last: one that was saved on a page of Stripe's has come by itself, and nobody has
+    /// made it the default yet. A default that cannot be used is no leave to charge another card.
     async fn default_or_saved(
         &self,
         conn: &mut Conn,
@@ -179,7 +179,10 @@ impl App {
         {
             return Ok(None);
         }
-        let saved = store::payment_methods::of_customer(conn, &customer.id).await?;
+        let saved = match customer.default_payment_method {
+            Some(_) => Vec::new(),
+            None => store::payment_methods::of_customer(conn, &customer.id).await?,
+        };
         let usable = saved
             .into_iter()
             .rev()
@@ -188,7 +191,7 @@ impl App {
             Error::new(
                 Code::PaymentMethodRequired,
                 "The plan costs money and the customer has no payment method that can be used. \
-                 Save one first, or name one.",
+                 Save one as the default, or name one.",
             )
         })?;
         Ok(Some(Named {

@@ -136,6 +136,7 @@ fn checked(name: &str, value: Option<&str>, max: usize, also: &[u8]) -> Result<(
     tag = "Events",
     params(PortalPath, EventListParams),
     responses((status = 200, description = "A page of events, oldest first", body = EventPage)),
+    extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["events:read"])),
 )]
 #[get("/v1/portals/{portal}/events")]

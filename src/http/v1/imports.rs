@@ -156,7 +156,6 @@ pub struct ImportParams {
     dry_run: Option<bool>,
     /// The product's state from then on. Left out, a product that exists keeps its own, and a new
     /// one is a draft.
-    #[param(inline)]
     state: Option<ImportStateName>,
 }
 

@@ -85,6 +85,7 @@ pub struct SubscriptionPath {
         (status = 409, description = "The customer has such a subscription, has no payment method, or has had its trial; or the plan or the module is not ready"),
         (status = 424, description = "Stripe does not accept the portal's credentials"),
     ),
+    extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["subscriptions:write"])),
 )]
 #[post("/v1/portals/{portal}/subscriptions")]
@@ -113,6 +114,7 @@ pub(crate) async fn create(
     tag = "Subscriptions",
     params(PortalPath, SubscriptionListParams),
     responses((status = 200, description = "A page of subscriptions, newest first", body = SubscriptionPage)),
+    extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["subscriptions:read"])),
 )]
 #[get("/v1/portals/{portal}/subscriptions")]
@@ -164,6 +166,7 @@ pub(crate) async fn list(
         (status = 200, description = "The subscription", body = SubscriptionBody),
         (status = 304, description = "The caller has it already"),
     ),
+    extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["subscriptions:read"])),
 )]
 #[get("/v1/portals/{portal}/subscriptions/{subscription}")]
@@ -199,6 +202,7 @@ pub(crate) async fn get(
         (status = 409, description = "It is on its way to Stripe, or another request changed it in between"),
         (status = 412, description = "A precondition does not hold"),
     ),
+    extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["subscriptions:write"])),
 )]
 #[patch("/v1/portals/{portal}/subscriptions/{subscription}")]
@@ -314,6 +318,7 @@ pub(crate) async fn reject(
         (status = 412, description = "A precondition does not hold"),
         (status = 424, description = "Stripe does not accept the portal's credentials"),
     ),
+    extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["subscriptions:write"])),
 )]
 #[post("/v1/portals/{portal}/subscriptions/{subscription}/cancel")]
@@ -359,6 +364,7 @@ pub(crate) async fn cancel(
         (status = 412, description = "A precondition does not hold"),
         (status = 424, description = "Stripe does not accept the portal's credentials"),
     ),
+    extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["subscriptions:write"])),
 )]
 #[post("/v1/portals/{portal}/subscriptions/{subscription}/undo-cancel")]

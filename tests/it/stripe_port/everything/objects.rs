@@ -12,7 +12,9 @@ use portal_billing::stripe::refunds::{
     self, CreditNoteFilter, CreditNoteReason, NewCreditNote, NewRefund, RefundFilter, RefundReason,
     Refunded,
 };
-use portal_billing::stripe::sessions::{self, CheckoutPurpose, NewCheckoutSession};
+use portal_billing::stripe::sessions::{
+    self, CheckoutFilter, CheckoutPurpose, NewCheckoutSession,
+};
 use portal_billing::stripe::setup_intents::{self, NewSetupIntent, SetupIntentFilter};
 use portal_billing::stripe::subscriptions::{MissingPaymentMethod, Trial};
 use portal_billing::stripe::{Address, Change, payment_methods};
@@ -288,6 +290,13 @@ pub(super) fn of_sessions_and_events() -> Built {
         (
             "sessions::retrieve_checkout",
             sessions::retrieve_checkout("cs_1"),
+        ),
+        (
+            "sessions::list_checkouts",
+            Ok(sessions::list_checkouts(&CheckoutFilter {
+                created: CREATED,
+                page: PAGE,
+            })),
         ),
         (
             "sessions::expire_checkout",
