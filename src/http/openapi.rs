@@ -20,6 +20,7 @@ use utoipa_actix_web::AppExt;
 use super::auth::Scope;
 use super::problem::{ProblemBody, ProblemField, ProblemStripe};
 use super::routes;
+use super::v1::imports::ImportStateName;
 
 mod unions;
 
@@ -34,6 +35,7 @@ pub fn document() -> OpenApi {
         .configure(routes)
         .split_for_parts();
     add_problem_schemas(&mut document);
+    add_words_of_parameters(&mut document);
     if let Some(components) = &mut document.components {
         unions::say_by_discriminator(components);
     }
@@ -148,6 +150,15 @@ fn add_problem_schemas(document: &mut OpenApi) {
     components
         .schemas
         .insert(ProblemStripe::name().into_owned(), ProblemStripe::schema());
+}
+
+/// Words that only a parameter has: what parameters refer to is not collected by itself.
+fn add_words_of_parameters(document: &mut OpenApi) {
+    let components = document.components.get_or_insert_with(Components::new);
+    components.schemas.insert(
+        ImportStateName::name().into_owned(),
+        ImportStateName::schema(),
+    );
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
