@@ -218,7 +218,7 @@ fn cut(value: &Value) -> String {
         let members: Vec<_> = members
             .map(|(name, value)| format!("{name}: {value}"))
             .collect();
-        members.join(", ")
+        format!("{{{}}}", members.join(", "))
     } else {
         value.to_string()
     };

@@ -19,6 +19,7 @@ const CUSTOMER: &str = "/v1/portals/acme/customers/ext:weather-app-inc";
 
 /// Tells it.
 pub(crate) async fn tell(stage: &Stage<'_>) -> Outcome {
+    say("Every call as it is sent; answers without what is empty, and cut where they are long.")?;
     three_calls_to_ready(stage).await?;
     plans(stage).await?;
     customer(stage).await?;
