@@ -120,9 +120,9 @@ step tests run_tests
 step scorecard scripts/scorecard.sh
 step doc-tests run_doc_tests
 step openapi check_openapi
-step openapi-lint undecided lint_openapi
-step generated-cases undecided run_generated_cases
-step sdk-clients undecided run_sdk_clients
+step openapi-lint lint_openapi
+step generated-cases run_generated_cases
+step sdk-clients run_sdk_clients
 step outside-clients run_outside_clients
 [ -z "$full" ] || step simulator-score run_simulator_score
 

@@ -60,10 +60,10 @@ def service(binaries, home):
         yield f"http://{address}", token, f"http://{stripe}"
 
 
-def call(base, token, method, path, body=None):
-    """One call that has to succeed."""
+def call(base, token, method, path, body=None, more=None):
+    """One call that has to succeed, with `more` headers."""
     data = None if body is None else json.dumps(body).encode()
-    headers = {"Authorization": f"Bearer {token}"}
+    headers = {"Authorization": f"Bearer {token}"} | (more or {})
     if data is not None:
         headers["Content-Type"] = "application/json"
     request = urllib.request.Request(base + path, data, headers, method=method)

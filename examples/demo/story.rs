@@ -1,5 +1,5 @@
 //! The main job from end to end: from nothing to a portal that sells, a month that is paid, a card
-//! that fails, and access that follows.
+//! that fails, a bank that wants to see who pays, and access that follows.
 
 #![expect(
     clippy::indexing_slicing,
@@ -14,16 +14,20 @@ use crate::stage::{Outcome, Stage, promised, say};
 
 const PORTAL: &str = "/v1/portals/acme";
 const MODULE: &str = "/v1/portals/acme/modules/stripe";
+const OPEN: &str = "/v1/portals/acme/invoices?customer=ext:weather-app-inc&status=open";
 const CUSTOMER: &str = "/v1/portals/acme/customers/ext:weather-app-inc";
 
 /// Tells it.
 pub(crate) async fn tell(stage: &Stage<'_>) -> Outcome {
+    say("Every call as it is sent; answers without what is empty, and cut where they are long.")?;
     three_calls_to_ready(stage).await?;
     plans(stage).await?;
     customer(stage).await?;
     let paid = subscriptions(stage).await?;
     a_month_passes(stage, &paid).await?;
-    a_card_fails(stage, &paid).await?;
+    let good = a_card_fails(stage, &paid).await?;
+    a_bank_asks(stage, &paid, &good).await?;
+    offline(stage).await?;
     what_is_left_behind(stage).await
 }
 
@@ -150,7 +154,7 @@ async fn subscriptions(stage: &Stage<'_>) -> Outcome<String> {
 
 async fn a_month_passes(stage: &Stage<'_>, paid: &str) -> Outcome {
     say("A month passes. Stripe bills and charges by itself, and its events arrive.")?;
-    stage.days_pass(32).await?;
+    stage.renewal_passes(paid).await?;
     let invoices = format!("{PORTAL}/invoices?customer=ext:weather-app-inc&limit=2");
     stage.until(&invoices, "/data/1/status", "paid").await?;
     stage.call(Method::GET, &invoices, Value::Null, 200).await?;
@@ -160,7 +164,8 @@ async fn a_month_passes(stage: &Stage<'_>, paid: &str) -> Outcome {
     promised(&access["decision"], "allow")
 }
 
-async fn a_card_fails(stage: &Stage<'_>, paid: &str) -> Outcome {
+/// Gives the card that works in the end.
+async fn a_card_fails(stage: &Stage<'_>, paid: &str) -> Outcome<Value> {
     say("The consumer replaces the card by one that will be declined at the next renewal.")?;
     let methods = format!("{CUSTOMER}/payment-methods");
     let now = stage.call(Method::GET, paid, Value::Null, 200).await?;
@@ -172,7 +177,7 @@ async fn a_card_fails(stage: &Stage<'_>, paid: &str) -> Outcome {
         .await?;
 
     say("The next renewal fails: past due, and three days of grace.")?;
-    stage.days_pass(31).await?;
+    stage.renewal_passes(paid).await?;
     let access = format!("{paid}/access");
     stage.until(&access, "/decision", "grace").await?;
     stage.call(Method::GET, &access, Value::Null, 200).await?;
@@ -186,9 +191,8 @@ async fn a_card_fails(stage: &Stage<'_>, paid: &str) -> Outcome {
     let good = json!({
         "payment_method": "pm_card_mastercard", "default": true, "replaces": failing["id"]
     });
-    stage.once(&methods, "demo-good-card", good, 201).await?;
-    let open = format!("{PORTAL}/invoices?customer=ext:weather-app-inc&status=open");
-    let open = stage.call(Method::GET, &open, Value::Null, 200).await?;
+    let good = stage.once(&methods, "demo-good-card", good, 201).await?;
+    let open = stage.call(Method::GET, OPEN, Value::Null, 200).await?;
     let invoice = open["data"][0]["id"].as_str().unwrap_or_default();
     let pay = format!("{PORTAL}/invoices/{invoice}/pay");
     let invoice = stage.once(&pay, "demo-pay-invoice", json!({}), 200).await?;
@@ -197,7 +201,39 @@ async fn a_card_fails(stage: &Stage<'_>, paid: &str) -> Outcome {
     say("Access is restored, without a human.")?;
     stage.until(&access, "/decision", "allow").await?;
     stage.call(Method::GET, &access, Value::Null, 200).await?;
+    Ok(good["id"].clone())
+}
 
+async fn a_bank_asks(stage: &Stage<'_>, paid: &str, replaced: &Value) -> Outcome {
+    say("The next card's bank wants to see who pays, at every payment: 3-D Secure.")?;
+    let methods = format!("{CUSTOMER}/payment-methods");
+    let asking = json!({
+        "payment_method": "pm_card_authenticationRequired", "default": true, "replaces": replaced
+    });
+    stage
+        .once(&methods, "demo-asking-card", asking, 201)
+        .await?;
+
+    say(
+        "So at the renewal it is the consumer's turn: `action` tells the portal, with the page to send them to.",
+    )?;
+    stage.renewal_passes(paid).await?;
+    stage.until(paid, "/action/type", "authenticate").await?;
+    let behind = stage.call(Method::GET, paid, Value::Null, 200).await?;
+    promised(&behind["access"]["decision"], "grace")?;
+    let open = stage.call(Method::GET, OPEN, Value::Null, 200).await?;
+    promised(&open["data"][0]["action"]["type"], "authenticate")?;
+
+    say(
+        "The consumer opens that page and approves at the bank. The invoice is paid, and access is as before.",
+    )?;
+    stage.bank_approves(&open["data"][0]).await?;
+    stage.until(paid, "/status", "active").await?;
+    let now = stage.call(Method::GET, paid, Value::Null, 200).await?;
+    promised(&now["access"]["decision"], "allow")
+}
+
+async fn offline(stage: &Stage<'_>) -> Outcome {
     say("For gateways that ask nobody: the same answer as a signed token.")?;
     let question = "customer=ext:weather-app-inc&product=weather&application=production";
     let token = format!("{PORTAL}/access/token?{question}");

@@ -15,6 +15,9 @@ mod tests;
 
 pub use diff::{KnownPlan, PlanChange, PlanDiff, diff};
 
+/// What no product can be named: where documents are imported, under the address of products.
+pub const NOT_A_PRODUCT: &str = "import";
+
 /// Characters of a product's or plan's title.
 pub const TITLE_MAX_CHARS: usize = 200;
 /// Characters of a product's or plan's description.

@@ -160,13 +160,14 @@ pub async fn unmatched(request: HttpRequest) -> Result<HttpResponse, Problem> {
     Ok(response)
 }
 
-/// The methods some route answers at this path.
+/// The methods some route answers at this path. Where a name and a parameter both fit, the name counts,
+/// as in the description; its path sorts before the parameter's.
 fn allowed_methods(path: &str) -> Vec<Method> {
     static TABLE: OnceLock<Vec<(ResourceDef, Vec<Method>)>> = OnceLock::new();
     TABLE
         .get_or_init(openapi::route_table)
         .iter()
-        .filter(|(pattern, _)| pattern.is_match(path))
-        .flat_map(|(_, methods)| methods.iter().cloned())
-        .collect()
+        .find(|(pattern, _)| pattern.is_match(path))
+        .map(|(_, methods)| methods.clone())
+        .unwrap_or_default()
 }

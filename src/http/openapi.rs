@@ -35,7 +35,7 @@ pub fn document() -> OpenApi {
         .configure(routes)
         .split_for_parts();
     add_problem_schemas(&mut document);
-    add_schema::<ImportStateName>(&mut document);
+    add_words_of_parameters(&mut document);
     if let Some(components) = &mut document.components {
         unions::say_by_discriminator(components);
     }
@@ -152,12 +152,13 @@ fn add_problem_schemas(document: &mut OpenApi) {
         .insert(ProblemStripe::name().into_owned(), ProblemStripe::schema());
 }
 
-/// A schema that parameters alone refer to, which does not come by itself.
-fn add_schema<T: ToSchema>(document: &mut OpenApi) {
+/// Words that only a parameter has: what parameters refer to is not collected by itself.
+fn add_words_of_parameters(document: &mut OpenApi) {
     let components = document.components.get_or_insert_with(Components::new);
-    components
-        .schemas
-        .insert(T::name().into_owned(), T::schema());
+    components.schemas.insert(
+        ImportStateName::name().into_owned(),
+        ImportStateName::schema(),
+    );
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {

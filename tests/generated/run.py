@@ -28,13 +28,26 @@ SEED = "20261123"
 
 
 def prepare(base, token):
-    """One portal that is ready, under the name the document's examples use."""
+    """One portal that sells, under the names the document's examples use."""
     call(base, token, "PUT", "/v1/portals/acme", {"title": "Acme developer portal"})
     module = "/v1/portals/acme/modules/stripe"
     call(base, token, "PUT", module, {"enabled": True})
     keys = {"publishable_key": "pk_test_simulator", "secret_key": "sk_test_simulator"}
     call(base, token, "PUT", f"{module}/credentials", keys)
     call(base, token, "POST", f"{module}/webhook-endpoint")
+    monthly = {"unit": "month", "count": 1}
+    pricing = {"model": "flat", "price": {"amount": 1500, "currency": "usd"}, "interval": monthly}
+    product = {"title": "Weather", "version": "1.0.0", "state": "published"}
+    product["plans"] = [{"id": "gold", "title": "Gold", "pricing": pricing}]
+    call(base, token, "PUT", "/v1/portals/acme/products/weather", product)
+    customer = {"external_id": "globex", "name": "Globex GmbH", "email": "billing@globex.example"}
+    call(base, token, "POST", "/v1/portals/acme/customers", customer)
+    methods = "/v1/portals/acme/customers/ext:globex/payment-methods"
+    card = {"payment_method": "pm_card_visa"}
+    call(base, token, "POST", methods, card, {"Idempotency-Key": "prepare-card"})
+    subscription = {"customer": "ext:globex", "product": "weather", "plan": "gold"}
+    key = {"Idempotency-Key": "prepare-subscription"}
+    call(base, token, "POST", "/v1/portals/acme/subscriptions", subscription, key)
 
 
 def schemathesis(base, token, mode, full, home, more):

@@ -27,8 +27,9 @@ DOCUMENT = ROOT / "openapi" / "openapi.json"
 HOME = ROOT / "target" / "sdk"
 TYPESCRIPT, PYTHON = HOME / "typescript", HOME / "python"
 NPM_TOOLS = ROOT / "scripts" / "tools" / "node_modules"
-# Answers and bodies that are any JSON at all: the description itself and an event of Stripe's.
-ANY_JSON = {"ServiceOpenapiResponses", "StripeHookReceiveData"}
+# Answers and bodies that are any JSON at all: the description itself and an event of Stripe's. And
+# what an event is about: any resource, as it looked when it happened, which may be long ago.
+ANY_JSON = {"ServiceOpenapiResponses", "StripeHookReceiveData", "EventData"}
 TYPE, UNKNOWN = re.compile(r"^export type (\w+) = "), re.compile(r"^    [^*]*\bunknown\b")
 
 
@@ -84,6 +85,7 @@ def generate_python():
     PYTHON.mkdir(parents=True, exist_ok=True)
     command = ["openapi-python-client", "generate", "--path", DOCUMENT, "--meta", "none"]
     command += ["--output-path", PYTHON / "portal_billing_client", "--overwrite"]
+    command += ["--config", HERE / "python-client.yml"]
     # It warns of what it leaves out.
     run([*command, "--fail-on-warning"], cwd=PYTHON)
 

@@ -146,6 +146,13 @@ fn fields(reports: &[FieldReport]) -> Vec<ImportedField> {
     reports.iter().map(field).collect()
 }
 
+/// A product document of API Connect, in YAML; at most 256 KiB of UTF-8.
+// `binary`, because clients are generated that can send a file, and not all can send a text.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "documents a body that the handler reads as text")]
+pub struct ProductDocument(String);
+
 /// How a document is imported.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -183,16 +190,13 @@ impl From<ImportStateName> for ProductState {
 /// Of API Connect, in both shapes: `plans.*.billing` with a price in major units, and the older
 /// `plans.*.billing-model` with an amount in minor units. The product is stored whole or not at all:
 /// if anything in it was refused, the answer is 422 with a pointer into the document for each such
-/// field. A dry run stores nothing and answers 200 with the report, whatever stands in it.
+/// field. A dry run stores nothing and answers 200 with the report, whatever stands in it. YAML's older
+/// names, `application/x-yaml` and `text/yaml`, are taken as well.
 #[utoipa::path(
     operation_id = "product_import",
     tag = "Catalog",
     params(PortalPath, ImportParams, MayRepeat, MayWait),
-    request_body(content(
-        (String = "application/yaml"),
-        (String = "application/x-yaml"),
-        (String = "text/yaml"),
-    )),
+    request_body(content = ProductDocument, content_type = "application/yaml"),
     responses(
         (status = 200, description = "The report, and the product as set", body = ImportBody),
         (status = 201, description = "The report, and the product as made", body = ImportBody),

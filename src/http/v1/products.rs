@@ -9,7 +9,9 @@ use super::pricing::{PricingBody, PricingInput, PricingPut};
 use super::{MayWait, PortalPath, ReadConditions, WriteConditions};
 use crate::app::catalog::Filter;
 use crate::clock::Timestamp;
-use crate::domain::catalog::{PlanDraft, Product, ProductDraft, ProductState, StoredPlan};
+use crate::domain::catalog::{
+    NOT_A_PRODUCT, PlanDraft, Product, ProductDraft, ProductState, StoredPlan,
+};
 use crate::domain::error::Error;
 use crate::domain::slug::Slug;
 use crate::http::State;
@@ -348,7 +350,9 @@ pub struct PlanPath {
 }
 
 fn named(text: &str) -> Result<Slug, Error> {
-    Slug::parse(text).ok_or_else(Error::not_found)
+    Slug::parse(text)
+        .filter(|name| name.as_str() != NOT_A_PRODUCT)
+        .ok_or_else(Error::not_found)
 }
 
 /// Create or set a product

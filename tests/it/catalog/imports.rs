@@ -14,6 +14,7 @@ on_both_databases!(
     the_state_is_kept_or_given,
     the_same_key_imports_once,
     what_is_no_document_is_said_so,
+    no_product_is_named_as_the_place_of_imports,
 );
 
 const IMPORT: &str = "/v1/portals/acme/products/import";
@@ -323,4 +324,20 @@ async fn what_is_no_document_is_said_so(engine: Database) {
         .header("content-type", "application/yaml")
         .body(NEWER);
     Service::answer(request).await.problem(404, "not_found");
+}
+
+async fn no_product_is_named_as_the_place_of_imports(engine: Database) {
+    let service = selling(engine).await;
+    let content = product("draft", &[plan("gold", flat(1500))]);
+    service.put(IMPORT, content).await.problem(404, "not_found");
+    service.get(IMPORT).await.problem(404, "not_found");
+    let named = NEWER.replace("name: tide-tables", "name: import");
+    let refused = import(&service, "", &named).await;
+    let refused = refused.problem(422, "validation_failed");
+    assert_eq!(
+        refused["errors"][0]["detail"]
+            .as_str()
+            .map(|it| it.contains("import")),
+        Some(true)
+    );
 }

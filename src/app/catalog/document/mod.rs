@@ -8,8 +8,8 @@
 
 use crate::domain::card_guard::holds_card_number;
 use crate::domain::catalog::{
-    PLANS_MAX, PlanContent, ProductContent, ProductState, TITLE_MAX_CHARS, VERSION_MAX_CHARS,
-    paragraphs,
+    NOT_A_PRODUCT, PLANS_MAX, PlanContent, ProductContent, ProductState, TITLE_MAX_CHARS,
+    VERSION_MAX_CHARS, paragraphs,
 };
 use crate::domain::error::FieldError;
 use crate::domain::slug::Slug;
@@ -215,7 +215,7 @@ fn slug_of(name: &str) -> Option<Slug> {
 
 fn name_field(field: &str, node: Option<&Node>, fields: &mut Vec<FieldReport>) -> Option<Slug> {
     let name = required_text(field, node, fields)?;
-    let Some(slug) = slug_of(name) else {
+    let Some(slug) = slug_of(name).filter(|slug| slug.as_str() != NOT_A_PRODUCT) else {
         fields.push(FieldReport::refused(field, NO_SLUG));
         return None;
     };
@@ -224,7 +224,7 @@ fn name_field(field: &str, node: Option<&Node>, fields: &mut Vec<FieldReport>) -
 }
 
 const NO_SLUG: &str = "Cannot be written with 1 to 63 characters of a-z, 0-9 and -, starting with a \
-                       letter or a digit, without guessing.";
+                       letter or a digit, without guessing; or it is `import`, which no product can be.";
 
 fn slug_taken(field: &str, name: &str, slug: &Slug) -> FieldReport {
     let taken = FieldReport::taken(field, slug.as_str());

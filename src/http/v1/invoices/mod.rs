@@ -55,7 +55,10 @@ pub struct InvoiceListParams {
     #[param(max_length = 1024)]
     cursor: Option<String>,
     /// Only of this customer: `org_…` or `ext:…`.
-    #[param(max_length = 259)]
+    #[param(
+        pattern = r"^(org_[0-7][0-9a-hjkmnp-tv-z]{25}|ext:[^\u0000-\u001f\u007f-\u009f/\\]{1,255})$",
+        example = "ext:globex"
+    )]
     customer: Option<String>,
     /// Only of this subscription.
     #[param(max_length = 64)]
