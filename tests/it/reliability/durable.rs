@@ -50,8 +50,7 @@ async fn start() -> (World, Proxy, Replica) {
         ("operations.poll_ms", "10"),
     ];
     let replica = service.one_more(&settings).await;
-    let world = World { service };
-    (world, proxy, replica)
+    (World { service }, proxy, replica)
 }
 
 /// The request of a case, everything it needs being there.
@@ -147,11 +146,9 @@ async fn a_database_cut_under_durable_work_leaves_nothing_half_done() {
             world.in_time(published).await.unwrap().expect(201);
             let cases = cut_all(&all, (work, when), &portal, &mut score).await;
             let of = |wanted: &[Work]| if wanted.contains(&work) { cases } else { 0 };
-            let wanted = Wanted {
-                customers: of(&[Work::Save, Work::Subscribe]),
-                subscriptions: of(&[Work::Subscribe]),
-                plans: 1 + of(&[Work::Publish]),
-            };
+            let wanted = Wanted::customers(of(&[Work::Save, Work::Subscribe]))
+                .paid(of(&[Work::Subscribe]))
+                .plans(1 + of(&[Work::Publish]));
             for wrong in invariants::check(world, &portal, wanted).await {
                 score.violation(format!("{work:?} cut {when:?}: {wrong}"));
             }

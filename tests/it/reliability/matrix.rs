@@ -259,11 +259,9 @@ async fn batch(world: &World, number: usize, cases: &[Case]) -> Vec<String> {
             .err(),
     );
     let count = |of: fn(Work) -> bool| cases.iter().filter(|case| of(case.work)).count();
-    let wanted = Wanted {
-        customers: count(|work| work != Work::Publish),
-        subscriptions: count(|work| matches!(work, Work::Subscribe | Work::Cancel)),
-        plans: 1 + count(|work| work == Work::Publish),
-    };
+    let wanted = Wanted::customers(count(|work| work != Work::Publish))
+        .paid(count(|work| matches!(work, Work::Subscribe | Work::Cancel)))
+        .plans(1 + count(|work| work == Work::Publish));
     wrong.extend(invariants::check(world, &portal, wanted).await);
     if !wrong.is_empty() {
         let whose = runs.iter().map(|run| (&run.lane, run.case.number));

@@ -10,6 +10,7 @@ mod cuts;
 mod durable;
 mod invariants;
 mod kills;
+mod lives;
 mod matrix;
 mod proxy;
 pub(crate) mod score;
