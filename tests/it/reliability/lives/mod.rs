@@ -239,7 +239,7 @@ async fn batch(world: &World, (name, number): (&str, usize), numbers: Range<usiz
 }
 
 async fn lives_come_to_what_the_reference_says(engine: Database) {
-    let count = of_tier(400, 10_000);
+    let count = of_tier(100, 10_000);
     let mut score = Score::new("R9", engine);
     let batches = match only_case() {
         None => (0..count / BATCH).map(|number| (number, number * BATCH..(number + 1) * BATCH)),
