@@ -13,9 +13,11 @@ mod kills;
 mod lives;
 mod matrix;
 mod proxy;
+mod race;
 pub(crate) mod score;
 mod statements;
 mod storm;
+mod trouble;
 mod world;
 
 /// The tests' own settings; they are not the service's.

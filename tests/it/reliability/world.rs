@@ -57,6 +57,16 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// A request that has no key: asked again, it comes to the same.
+    pub(super) fn unkeyed(method: Method, path: String, body: Value) -> Self {
+        Self {
+            method,
+            path,
+            key: None,
+            body,
+        }
+    }
+
     /// A POST with a key.
     pub(super) fn post(path: String, key: String, body: Value) -> Self {
         Self {
