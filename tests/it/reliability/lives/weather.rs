@@ -31,16 +31,11 @@ const EVENTS: [Events; 6] = [
 ];
 
 const HOUR: i64 = 3_600;
-/// How long nothing is done between two phases.
-const PAUSES: [i64; 8] = [
-    6 * HOUR,
-    DAY,
-    3 * DAY,
-    4 * DAY,
-    14 * DAY,
-    28 * DAY,
-    29 * DAY,
-    33 * DAY,
+/// How long nothing is done between two phases, in turn: long enough for trials to end and periods to
+/// begin, and short enough to be in the middle of what comes of that.
+const PAUSES: [[i64; 4]; 2] = [
+    [14 * DAY, 28 * DAY, 29 * DAY, 33 * DAY],
+    [6 * HOUR, DAY, 3 * DAY, 4 * DAY],
 ];
 /// What each phase begins later, so that nothing becomes due in the very minutes in which the work of a
 /// later phase is done.
@@ -57,8 +52,9 @@ pub(super) struct Phase {
 /// The phases of a batch.
 pub(super) fn phases(dice: &mut Dice, count: usize) -> Vec<Phase> {
     let mut until = 0;
-    let phase = |_| {
-        until += PAUSES[dice.below(PAUSES.len())] + LATER;
+    let phase = |number: usize| {
+        let pauses = PAUSES[number % PAUSES.len()];
+        until += pauses[dice.below(pauses.len())] + LATER;
         Phase {
             events: EVENTS[dice.below(EVENTS.len())],
             until,
