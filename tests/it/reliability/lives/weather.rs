@@ -31,11 +31,12 @@ const EVENTS: [Events; 6] = [
 ];
 
 const HOUR: i64 = 3_600;
-/// How long nothing is done between two phases, in turn: long enough for trials to end and periods to
-/// begin, and short enough to be in the middle of what comes of that.
-const PAUSES: [[i64; 4]; 2] = [
-    [14 * DAY, 28 * DAY, 29 * DAY, 33 * DAY],
-    [6 * HOUR, DAY, 3 * DAY, 4 * DAY],
+/// How long nothing is done between two phases, in turn: until periods have begun, into the middle of
+/// what comes of a failed payment, and until that is over.
+const PAUSES: [[i64; 4]; 3] = [
+    [28 * DAY, 29 * DAY, 29 * DAY, 29 * DAY],
+    [6 * HOUR, 3 * DAY, 3 * DAY, 4 * DAY],
+    [6 * DAY, 7 * DAY, 14 * DAY, 33 * DAY],
 ];
 /// What each phase begins later, so that nothing becomes due in the very minutes in which the work of a
 /// later phase is done.
