@@ -93,6 +93,16 @@ impl<'a> Life<'a> {
                 self.save().await;
             }
         }
+        // What is rare and matters happens more often than chance has it: cards that start to fail,
+        // and what people do about it.
+        match (self.own.open_invoice(), self.own.live(), self.dice.below(5)) {
+            (Some(_), _, 0..=1) => self.settle().await,
+            (Some(_), _, 2) => self.at_dashboard(None).await,
+            (None, Some(it), 0..=1) if self.own.subscriptions[it].at_stripe => {
+                self.save_card(false, true).await;
+            }
+            _ => {}
+        }
         for _ in 0..=self.dice.below(3) {
             if self.rests || self.wrong.is_some() {
                 return;
@@ -131,6 +141,10 @@ impl<'a> Life<'a> {
     async fn save(&mut self) {
         let works = self.dice.below(3) > 0;
         let default = self.own.cards_left().is_empty() || self.dice.below(2) == 0;
+        self.save_card(works, default).await;
+    }
+
+    async fn save_card(&mut self, works: bool, default: bool) {
         let name = if works { "visa" } else { "chargeCustomerFail" };
         let card = self.world.card_named(self.portal, name).await;
         let body = json!({"payment_method": card, "default": default});
