@@ -348,6 +348,29 @@ pub async fn list(
     rows.into_iter().map(Operation::try_from).collect()
 }
 
+/// The operations of this kind about a thing that have not come to an end: they run, or somebody has to
+/// look.
+///
+/// # Errors
+/// What the database answers.
+pub async fn open_about(
+    conn: &mut Conn,
+    portal: &Slug,
+    kind: Kind,
+    subject: &str,
+) -> Result<Vec<Operation>, StoreError> {
+    let rows: Vec<OperationRow> = db!(conn, c => operations::table
+        .filter(operations::portal_id.eq(portal.as_str()))
+        .filter(operations::subject.eq(subject))
+        .filter(operations::kind.eq(kind.as_str()))
+        .filter(operations::status.eq_any([Status::Running.as_str(), Status::Attention.as_str()]))
+        .order(operations::id)
+        .select(OperationRow::as_select())
+        .load(c)
+        .await)?;
+    rows.into_iter().map(Operation::try_from).collect()
+}
+
 /// Which of these operations of a portal have not come to an end: they run, or somebody has to look.
 ///
 /// # Errors

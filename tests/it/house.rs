@@ -158,6 +158,25 @@ fn only_the_port_names_the_stripe_library() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// Test cards and tokens are the tests' and the demo's; what is shipped cannot pay with one.
+#[test]
+fn no_test_card_is_in_the_product() {
+    let mut wrong = Vec::new();
+    for path in files_below(&["src"]) {
+        if path.to_string_lossy().contains("tests") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let shipped = text.split("#[cfg(test)]").next().unwrap_or(&text);
+        for needle in ["tok_", "pm_card_", "sk_test_simulator"] {
+            if shipped.contains(needle) {
+                wrong.push(format!("{}: {needle}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 #[test]
 fn the_reader_of_use_lines_sees_every_form() {
     let text = "use crate::store::{self, Conn};\nuse crate::{telemetry, worker};\n\

@@ -7,6 +7,7 @@ use crate::support::billing::PORTAL;
 use crate::support::database::{Database, connect};
 use crate::support::service::{Answer, Service};
 
+mod abandoned;
 mod approval;
 mod bank;
 mod ends;

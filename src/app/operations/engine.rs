@@ -18,7 +18,8 @@ use crate::app::budget::Class;
 use crate::app::stripe_errors::failure_of;
 use crate::clock::Timestamp;
 use crate::domain::error::{Code, Error};
-use crate::domain::operation::{Failure, Operation, QUEUED, Status};
+use crate::domain::operation::{self, Failure, Operation, QUEUED, Status};
+use crate::domain::slug::Slug;
 use crate::domain::stripe_key::ApiKey;
 use crate::ids::{Id, Kind};
 use crate::store::{self, StoreError, operations};
@@ -367,6 +368,26 @@ impl App {
         )
         .increment(1);
         Ok(Progress::Over(after, rendered))
+    }
+
+    /// Ends with this refusal what has not come to an end of the operations of this kind about a thing:
+    /// whoever calls this has seen that nothing of them is at Stripe, and nothing of them may come there
+    /// any more. The caller has their lane, so that none of them is at work.
+    pub(in crate::app) async fn close_operations(
+        &self,
+        conn: &mut store::Conn,
+        portal: &Slug,
+        (kind, subject): (operation::Kind, &str),
+        error: &Error,
+    ) -> Result<(), StoreError> {
+        for open in operations::open_about(conn, portal, kind, subject).await? {
+            let rendered = self.render.problem(error, &open.context());
+            let failure = failure_of(error);
+            let after = over(open, Status::Failed, Some(failure), self.clock.now());
+            // Somebody may just have said `retry`: then this one looks again.
+            self.end(conn, after, rendered).await?;
+        }
+        Ok(())
     }
 
     async fn store_operation(

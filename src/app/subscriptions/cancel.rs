@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::locked;
-use super::order::in_turn;
+use super::order::{given_up, in_turn};
 use super::snapshot::{snapshot, spoken_at};
 use crate::app::answer::Answer;
 use crate::app::idempotency::{Begun, Claim};
@@ -15,6 +15,7 @@ use crate::app::stripe_metadata::SUBSCRIPTION;
 use crate::app::{App, Context};
 use crate::clock::Timestamp;
 use crate::domain::credentials::Credentials;
+use crate::domain::customer::Customer;
 use crate::domain::error::{Code, Error, FieldCode};
 use crate::domain::operation::{self, Operation};
 use crate::domain::precondition::Precondition;
@@ -217,12 +218,7 @@ impl App {
             let Some(owner) = owner.filter(|_| subscription.status == Status::Provisioning) else {
                 return self.ended_here(conn, operation, &subscription).await;
             };
-            let request = there::list(&SubscriptionFilter {
-                customer: Some(owner),
-                page: Page::largest(None),
-                ..SubscriptionFilter::default()
-            });
-            return Ok(send(FIND, request));
+            return Ok(send(FIND, all_of(owner, None)));
         };
         let (step, request) = request_of(&link.id, ending.cancel.as_ref())?;
         Ok(send(step, request))
@@ -236,12 +232,12 @@ impl App {
         reply: &RawReply,
     ) -> Result<Next, StoreError> {
         let ending: Ending = state_of(operation)?;
-        let Some((_, subscription)) = in_turn(conn, operation).await? else {
+        let Some((customer, subscription)) = in_turn(conn, operation).await? else {
             return Ok(Next::Failed(Error::not_found()));
         };
-        if operation.step == FIND {
+        if operation.step.starts_with(FIND) {
             return self
-                .found_or_not(conn, operation, &subscription, reply)
+                .found_or_not(conn, operation, (&customer, &subscription), reply)
                 .await;
         }
         if operation.step == VOID_INVOICE {
@@ -268,7 +264,7 @@ impl App {
         self.note_at_stripe(conn, operation, &subscription, &said.id)
             .await?;
         if after.status.is_final() {
-            subscription_actions::delete(conn, &after.id).await?;
+            self.let_nothing_come(conn, &after).await?;
         }
         self.store_subscription(conn, &operation.context(), &subscription, &after)
             .await?;
@@ -317,7 +313,7 @@ impl App {
         &self,
         conn: &mut Conn,
         operation: &Operation,
-        subscription: &Subscription,
+        (customer, subscription): (&Customer, &Subscription),
         reply: &RawReply,
     ) -> Result<Next, StoreError> {
         let page: List<there::Subscription> = reply.read().map_err(Error::from)?;
@@ -328,6 +324,15 @@ impl App {
             let ending: Ending = state_of(operation)?;
             let (step, request) = request_of(&said.id, ending.cancel.as_ref())?;
             return Ok(send(step, request));
+        }
+        let owner = customer.stripe_id_in(&operation.stripe_account, operation.mode);
+        let last = page.data.last().filter(|_| page.has_more);
+        if let (Some(owner), Some(last)) = (owner, last) {
+            return Ok(Next::SendNumbered(Send {
+                step: FIND,
+                request: all_of(owner, Some(&last.id)),
+                state: None,
+            }));
         }
         self.ended_here(conn, operation, subscription).await
     }
@@ -340,7 +345,7 @@ impl App {
     ) -> Result<Next, StoreError> {
         if !subscription.status.is_final() {
             let after = self.turned(subscription, Status::Canceled)?;
-            subscription_actions::delete(conn, &subscription.id).await?;
+            self.let_nothing_come(conn, &after).await?;
             self.store_subscription(conn, &operation.context(), subscription, &after)
                 .await?;
         }
@@ -349,6 +354,29 @@ impl App {
             .await?;
         Ok(Next::Done(outcome))
     }
+
+    /// What was left of a subscription that has ended goes with it: the consumer has nothing to do any
+    /// more, and an operation that came to no end would make it, and charge for it, when it is tried
+    /// again.
+    async fn let_nothing_come(
+        &self,
+        conn: &mut Conn,
+        ended: &Subscription,
+    ) -> Result<(), StoreError> {
+        subscription_actions::delete(conn, &ended.id).await?;
+        let making = (operation::Kind::CreateSubscription, ended.id.as_str());
+        self.close_operations(conn, &ended.portal, making, &given_up())
+            .await
+    }
+}
+
+/// What lists the subscriptions of a customer at Stripe, from behind this one.
+fn all_of(owner: &str, after: Option<&str>) -> FrozenRequest {
+    there::list(&SubscriptionFilter {
+        customer: Some(owner),
+        page: Page::largest(after),
+        ..SubscriptionFilter::default()
+    })
 }
 
 /// Whether the subscription is, or is going to be, where these credentials reach.

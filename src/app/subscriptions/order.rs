@@ -558,7 +558,7 @@ fn no_such_code() -> Error {
     )
 }
 
-fn given_up() -> Error {
+pub(super) fn given_up() -> Error {
     Error::new(
         Code::SubscriptionStateConflict,
         "The subscription was canceled before it came to be.",

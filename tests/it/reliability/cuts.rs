@@ -52,6 +52,11 @@ pub(super) fn disarm(lane: &str) -> Vec<Cut> {
     ARMED.lock().unwrap().remove(lane).unwrap_or_default()
 }
 
+/// Ends all cutting.
+pub(super) fn disarm_all() {
+    ARMED.lock().unwrap().clear();
+}
+
 /// Whether the passing of this place is the one to be cut off at.
 fn is_due(passing: &Passing) -> bool {
     let mut armed = ARMED.lock().unwrap();

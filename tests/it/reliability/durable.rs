@@ -1,7 +1,8 @@
 //! R3 for work that reaches Stripe: the connection to the database ends at every statement of it, in
 //! the caller's request and in the work that follows, before the statement and after it.
 
-use serde_json::json;
+use reqwest::Method;
+use serde_json::{Value, json};
 
 use super::invariants::{self, Wanted};
 use super::proxy::{Proxy, When};
@@ -25,9 +26,32 @@ enum Work {
     Save,
     /// A paid subscription.
     Subscribe,
+    /// The end of one.
+    Cancel,
+    /// The loss of a payment method.
+    Detach,
+    /// Another name for a customer.
+    Rename,
 }
 
-const WORKS: [Work; 4] = [Work::Publish, Work::Customer, Work::Save, Work::Subscribe];
+const WORKS: [Work; 7] = [
+    Work::Publish,
+    Work::Customer,
+    Work::Save,
+    Work::Subscribe,
+    Work::Cancel,
+    Work::Detach,
+    Work::Rename,
+];
+
+/// After these Stripe knows the customer.
+const KNOWN_THERE: [Work; 5] = [
+    Work::Save,
+    Work::Subscribe,
+    Work::Cancel,
+    Work::Detach,
+    Work::Rename,
+];
 
 /// A service whose database is behind the proxy, and a replica that reaches it directly and takes up
 /// what the first one loses.
@@ -50,8 +74,7 @@ async fn start() -> (World, Proxy, Replica) {
         ("operations.poll_ms", "10"),
     ];
     let replica = service.one_more(&settings).await;
-    let world = World { service };
-    (world, proxy, replica)
+    (World { service }, proxy, replica)
 }
 
 /// The request of a case, everything it needs being there.
@@ -65,7 +88,7 @@ async fn prepare(world: &World, portal: &Portal, work: Work, number: u32) -> Ask
             });
             return Asked::post(portal.path("/customers"), key, body);
         }
-        Work::Save | Work::Subscribe => {}
+        _ => {}
     }
     let customer = world.customer(portal, &format!("c-{number}")).await;
     let saving = world
@@ -74,10 +97,29 @@ async fn prepare(world: &World, portal: &Portal, work: Work, number: u32) -> Ask
     if work == Work::Save {
         return saving;
     }
-    let saved = world.ask(&world.service.base_url, &saving, 20);
-    world.in_time(saved).await.unwrap().expect(201);
+    let made = async |asked: &Asked| {
+        let answer = world.ask(&world.service.base_url, asked, 20);
+        world.in_time(answer).await.unwrap().expect(201)
+    };
+    let saved = made(&saving).await;
+    let path = portal.path(&format!("/customers/{customer}"));
+    match work {
+        Work::Detach => {
+            let path = format!("{path}/payment-methods/{}", saved["id"].as_str().unwrap());
+            return Asked::unkeyed(Method::DELETE, path, Value::Null);
+        }
+        Work::Rename => return Asked::unkeyed(Method::PATCH, path, json!({"name": "Initech"})),
+        _ => {}
+    }
     let body = json!({"customer": customer, "product": "api", "plan": "gold"});
-    Asked::post(portal.path("/subscriptions"), key, body)
+    let subscribing = Asked::post(portal.path("/subscriptions"), key, body);
+    if work == Work::Subscribe {
+        return subscribing;
+    }
+    let subscribed = made(&subscribing).await;
+    let id = subscribed["id"].as_str().unwrap();
+    let path = portal.path(&format!("/subscriptions/{id}/cancel"));
+    Asked::post(path, format!("cancel-{number}"), json!({"at": "now"}))
 }
 
 /// Asks the replica until the work is done.
@@ -88,7 +130,9 @@ async fn ask_again(world: &World, replica: &Replica, asked: &Asked) -> Result<()
             return Err("no answer".to_owned());
         };
         match answer.status.as_u16() {
-            200 | 201 => return Ok(()),
+            200 | 201 | 204 => return Ok(()),
+            // It is gone already.
+            404 if asked.method == Method::DELETE => return Ok(()),
             202 | 409 => heard = format!("{} {}", answer.status, answer.text),
             _ => return Err(format!("asked again: {} {}", answer.status, answer.text)),
         }
@@ -117,7 +161,7 @@ async fn cut_all(
         let cut = proxy.disarm();
         let case = format!("{work:?} cut {when:?} statement {statement} ({cut:?})");
         match answer.map(|answer| (answer.status.as_u16(), answer.text)) {
-            Some((200 | 201 | 202 | 503, _)) => {}
+            Some((200 | 201 | 202 | 204 | 503, _)) => {}
             other => score.violation(format!("{case}: {other:?}")),
         }
         if let Err(wrong) = world.come_to_rest(std::slice::from_ref(portal)).await {
@@ -147,11 +191,9 @@ async fn a_database_cut_under_durable_work_leaves_nothing_half_done() {
             world.in_time(published).await.unwrap().expect(201);
             let cases = cut_all(&all, (work, when), &portal, &mut score).await;
             let of = |wanted: &[Work]| if wanted.contains(&work) { cases } else { 0 };
-            let wanted = Wanted {
-                customers: of(&[Work::Save, Work::Subscribe]),
-                subscriptions: of(&[Work::Subscribe]),
-                plans: 1 + of(&[Work::Publish]),
-            };
+            let wanted = Wanted::customers(of(&KNOWN_THERE))
+                .paid(of(&[Work::Subscribe, Work::Cancel]))
+                .plans(1 + of(&[Work::Publish]));
             for wrong in invariants::check(world, &portal, wanted).await {
                 score.violation(format!("{work:?} cut {when:?}: {wrong}"));
             }

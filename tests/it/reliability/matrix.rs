@@ -16,7 +16,7 @@ use crate::support::service::Answer;
 on_both_databases!(cut_off_anywhere_whatever_stripe_answers_everything_is_there_once);
 
 /// What Stripe, or the way to it, does to a call. All of them pass.
-const FAULTS: [&str; 13] = [
+pub(super) const FAULTS: [&str; 13] = [
     "rate_limit",
     "lock_timeout",
     "conflict",
@@ -47,14 +47,20 @@ enum Work {
     Cancel,
     /// A product with a paid plan.
     Publish,
+    /// The loss of a payment method.
+    Detach,
+    /// Another name for a customer.
+    Rename,
 }
 
-const WORKS: [Work; 5] = [
+const WORKS: [Work; 7] = [
     Work::FirstMethod,
     Work::FurtherMethod,
     Work::Subscribe,
     Work::Cancel,
     Work::Publish,
+    Work::Detach,
+    Work::Rename,
 ];
 
 /// One case.
@@ -142,7 +148,19 @@ impl<'a> Run<'a> {
         let mut asked = saving("the-case").await;
         let mut mark = card_of(&asked);
         if case.work != Work::FirstMethod {
-            done(world, &saving("first-method").await).await;
+            let first = saving("first-method").await;
+            let saved = done(world, &first).await;
+            let path = format!("/customers/{customer}");
+            if case.work == Work::Detach {
+                mark = card_of(&first);
+                let method = saved["id"].as_str().unwrap();
+                let path = portal.path(&format!("{path}/payment-methods/{method}"));
+                asked = Asked::unkeyed(Method::DELETE, path, Value::Null);
+            } else if case.work == Work::Rename {
+                mark = format!("Initech-{number}x");
+                let body = json!({"name": mark});
+                asked = Asked::unkeyed(Method::PATCH, portal.path(&path), body);
+            }
         }
         if matches!(case.work, Work::Subscribe | Work::Cancel) {
             let body = json!({"customer": customer, "product": "api", "plan": "gold"});
@@ -197,6 +215,10 @@ impl<'a> Run<'a> {
             let Some(answer) = self.ask(20).await else {
                 continue;
             };
+            if self.case.work == Work::Detach && answer.status == 404 {
+                // It is gone for good, and nobody is told so twice.
+                return Ok(());
+            }
             if !answer.status.is_success() || answer.status == 202 {
                 heard = format!("{} {}", answer.status, answer.text);
                 continue;
@@ -205,6 +227,12 @@ impl<'a> Run<'a> {
                 return Err("I4: no second answer".to_owned());
             };
             // Without a key it is done again, and comes to the same.
+            if self.case.work == Work::Detach {
+                let gone = again.status == 404;
+                return gone
+                    .then_some(())
+                    .ok_or(format!("detached: {}", again.text));
+            }
             let kept = self.asked.key.is_none()
                 || again.status == answer.status
                     && again.text == answer.text
@@ -259,11 +287,9 @@ async fn batch(world: &World, number: usize, cases: &[Case]) -> Vec<String> {
             .err(),
     );
     let count = |of: fn(Work) -> bool| cases.iter().filter(|case| of(case.work)).count();
-    let wanted = Wanted {
-        customers: count(|work| work != Work::Publish),
-        subscriptions: count(|work| matches!(work, Work::Subscribe | Work::Cancel)),
-        plans: 1 + count(|work| work == Work::Publish),
-    };
+    let wanted = Wanted::customers(count(|work| work != Work::Publish))
+        .paid(count(|work| matches!(work, Work::Subscribe | Work::Cancel)))
+        .plans(1 + count(|work| work == Work::Publish));
     wrong.extend(invariants::check(world, &portal, wanted).await);
     if !wrong.is_empty() {
         let whose = runs.iter().map(|run| (&run.lane, run.case.number));

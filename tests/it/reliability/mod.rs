@@ -4,17 +4,41 @@
 //! Cases are made from a seed. A failing one names its seed and number; with these in
 //! `PORTAL_BILLING_TEST_SEED` and `PORTAL_BILLING_TEST_CASE` it runs alone.
 //! `PORTAL_BILLING_TEST_FULL=1` runs the large numbers, as `make test-full` does.
+//!
+//! # Money bugs seen elsewhere, and the test that keeps each out
+//!
+//! | what went wrong | test |
+//! |---|---|
+//! | cents that do not round-trip, in any kind of currency | `money::every_cent_below_a_thousand_round_trips_in_every_kind_of_currency` |
+//! | prices below a cent are lost | `money::unit_prices_below_a_cent_survive` |
+//! | two portals' keys are mixed | `storm::two_portals_at_once_never_use_each_others_key` |
+//! | a test token in the binary | `house::no_test_card_is_in_the_product` |
+//! | access only when the browser comes back | `ingest::customers::a_method_saved_by_a_page_nobody_came_back_from_is_there`, `ingest::lives::a_bank_that_is_satisfied_makes_it_active` |
+//! | another organization's return is believed | `payment_methods::setup::an_unfinished_or_foreign_intent_is_refused` |
+//! | unpaid, then paid, and still no access | `ingest::invoices::dunning::access_follows_money`, `lives` |
+//! | sums of usage differ | when usage is reported |
+//! | parallel first subscriptions make several customers | `subscriptions::races::fifty_first_subscriptions_make_one_customer` |
+//! | a free subscription needs Stripe | `subscriptions::free::a_free_plan_is_active_at_once_with_stripe_down_and_the_module_off` |
+//! | an unknown object in a webhook is an error | `ingest::lives::an_event_of_another_portal_is_foreign` |
+//! | a call without the API version | `stripe_port::calls` |
+//! | a 404 without `error` is a success | `subscriptions::outage::a_404_without_an_error_is_no_success` |
+//! | cancelling leaves the open invoice open | `subscriptions::ends::ending_a_past_due_one_settles_its_open_invoice` |
+//! | an update in the same second is dropped | `subscription::an_update_in_the_same_second_is_not_dropped_and_an_older_one_is`, `ingest::order` |
+//! | an operation that came to no end charges after the cancel | `subscriptions::abandoned::what_came_to_no_end_can_be_ended` |
 
 mod aged;
 mod cuts;
 mod durable;
 mod invariants;
 mod kills;
+mod lives;
 mod matrix;
 mod proxy;
+mod race;
 pub(crate) mod score;
 mod statements;
 mod storm;
+mod trouble;
 mod world;
 
 /// The tests' own settings; they are not the service's.

@@ -6,6 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::cuts;
+use super::invariants::count;
 use crate::support::database::Database;
 use crate::support::service::{Answer, Service};
 
@@ -22,6 +23,10 @@ const TICK: Duration = Duration::from_millis(100);
 /// Leases that may run out until the service is at rest: each case is cut off at most twice, and
 /// slow work may lose one more.
 const LEASES: u32 = 4;
+
+/// How often time passes until all has to be settled, and looks in between that show the same.
+const SETTLING_ROUNDS: u32 = 20;
+const SETTLING_LOOKS: u32 = 12;
 
 /// A service that takes up lost work at once and is not held by Stripe's usual limits.
 pub(super) struct World {
@@ -52,6 +57,16 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// A request that has no key: asked again, it comes to the same.
+    pub(super) fn unkeyed(method: Method, path: String, body: Value) -> Self {
+        Self {
+            method,
+            path,
+            key: None,
+            body,
+        }
+    }
+
     /// A POST with a key.
     pub(super) fn post(path: String, key: String, body: Value) -> Self {
         Self {
@@ -150,18 +165,53 @@ impl World {
         made.expect(201)["id"].as_str().unwrap().to_owned()
     }
 
-    /// A card that belongs to nobody yet; gives Stripe's id of it.
+    /// A card that works and belongs to nobody yet; gives Stripe's id of it.
     pub(super) async fn card(&self, portal: &Portal) -> String {
-        let url = format!("{}/v1/payment_methods", self.service.simulator.base_url());
+        self.card_named(portal, "visa").await
+    }
+
+    /// A card of this name that belongs to nobody yet; gives Stripe's id of it.
+    pub(super) async fn card_named(&self, portal: &Portal, name: &str) -> String {
+        let form = format!("type=card&card[token]=tok_{name}");
+        let made = self
+            .at_dashboard(portal, Method::POST, "/v1/payment_methods", form)
+            .await;
+        made["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A call to Stripe's own API with the portal's key, as a dashboard or a browser makes it.
+    pub(super) async fn at_dashboard(
+        &self,
+        portal: &Portal,
+        method: Method,
+        path: &str,
+        form: String,
+    ) -> Value {
+        let url = format!("{}{path}", self.service.simulator.base_url());
         let request = self
             .service
             .client
-            .post(url)
+            .request(method, url)
             .bearer_auth(&portal.secret_key)
             .header("content-type", "application/x-www-form-urlencoded")
-            .body("type=card&card[token]=tok_visa");
-        let made = Service::answer(request).await.expect(200);
-        made["id"].as_str().unwrap().to_owned()
+            .body(form);
+        Service::answer(request).await.expect(200)
+    }
+
+    /// Lets Stripe deliver its events to the portal's hook, signed by the account's clock.
+    pub(super) async fn hear_events(&self, portal: &Portal) {
+        let path = portal.path("/modules/stripe/webhook-endpoint");
+        self.service.post(&path, Value::Null).await.expect(201);
+        self.plan_events(portal, json!({"signature_clock": "account"}))
+            .await;
+    }
+
+    /// Disturbs the delivery of the account's events.
+    pub(super) async fn plan_events(&self, portal: &Portal, mut plan: Value) {
+        plan["account"] = json!(portal.account);
+        self.service
+            .simulator(Method::POST, "/webhooks/plan", plan)
+            .await;
     }
 
     /// Asks, and waits so many seconds for the work. The answer may not come: the service is cut off
@@ -172,9 +222,12 @@ impl World {
             .client
             .request(asked.method.clone(), format!("{base_url}{}", asked.path))
             .header("authorization", self.service.bearer())
-            .header("prefer", format!("wait={wait}"))
-            .header("content-type", "application/json")
-            .body(asked.body.to_string());
+            .header("prefer", format!("wait={wait}"));
+        if !asked.body.is_null() {
+            request = request
+                .header("content-type", "application/json")
+                .body(asked.body.to_string());
+        }
         if let Some(key) = &asked.key {
             request = request.header("idempotency-key", key);
         }
@@ -228,6 +281,37 @@ impl World {
     /// Whether nothing of the portal is running.
     pub(super) async fn is_at_rest(&self, portal: &Portal) -> bool {
         self.running(std::slice::from_ref(portal)).await.is_empty()
+    }
+
+    /// Lets time pass until nothing of the portal is under way: no operation, no event that Stripe has to
+    /// deliver, none that was stored and not settled. Work that was cut off loses its lease, and what
+    /// waits for a time gets it.
+    pub(super) async fn settle_all(&self, portal: &Portal) -> Result<(), String> {
+        let open = format!(
+            "SELECT (SELECT COUNT(*) FROM operations WHERE portal_id = '{0}' AND status = 'running') \
+             + (SELECT COUNT(*) FROM stripe_events WHERE portal_id = '{0}' \
+             AND status IN ('parked', 'refetch')) AS count",
+            portal.name
+        );
+        let idle = format!("/webhooks/idle?account={}&timeout_ms=5000", portal.account);
+        for _round in 0..SETTLING_ROUNDS {
+            self.pass(portal, LEASE_MS / 1000).await;
+            let (mut left, mut unchanged) = (-1, 0);
+            while unchanged < SETTLING_LOOKS {
+                self.service
+                    .simulator(Method::GET, &idle, Value::Null)
+                    .await;
+                let now = count(&self.service.database, &open).await;
+                if now == 0 {
+                    return Ok(());
+                }
+                unchanged = if now == left { unchanged + 1 } else { 0 };
+                left = now;
+                // Asleep, because the work is done elsewhere.
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        }
+        Err(format!("{}: it does not come to rest", portal.name))
     }
 
     async fn running(&self, portals: &[Portal]) -> Vec<Value> {
