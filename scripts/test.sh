@@ -55,22 +55,15 @@ component() {
 check_format() { component fmt rustfmt && cargo fmt --all --check; }
 check_clippy() { component clippy clippy && cargo clippy --workspace --all-targets --quiet -- -D warnings; }
 
-# Tests that are known to fail, each with what is wrong beside it; they decide nothing until mended.
-known_failures() { sed -e 's/#.*//' -e 's/ *$//' -e '/^$/d' tests/known_failures.txt; }
-
 run_tests() {
-  say "$(known_failures | wc -l) tests are known to fail and are not run: tests/known_failures.txt"
   start_postgres || return 1
   [ -z "$full" ] || export PORTAL_BILLING_TEST_FULL=1
   # Old lines say nothing of this run.
   rm -rf "$target/tmp/scorecard"
   if cargo nextest --version > /dev/null 2>&1; then
-    cargo nextest run --workspace --no-fail-fast --status-level fail --final-status-level slow \
-      -E "not test(/^($(known_failures | paste -sd '|'))\$/)"
+    cargo nextest run --workspace --no-fail-fast --status-level fail --final-status-level slow
   else
-    # shellcheck disable=SC2046  # one argument each
-    cargo test --workspace --no-fail-fast --quiet --all-targets -- \
-      $(known_failures | sed 's/^/--skip /')
+    cargo test --workspace --no-fail-fast --quiet --all-targets
   fi
 }
 
@@ -103,19 +96,11 @@ run_simulator_score() {
     && STRIPE_SIMULATOR_BIN="$target/debug/stripe-simulator" stripe-simulator/scripts/simulator_score.sh
 }
 
-# undecided <command>...: runs it and shows what it came to; it decides nothing until the routes that
-# came last have been through it.
-undecided() {
-  "$@" && return
-  say "This step failed and does not decide yet."
-  return "$absent"
-}
-
 command -v cargo > /dev/null || { say "Rust is missing: https://rustup.rs"; exit 1; }
 need_compiler || exit 1
 
 step format check_format
-step clippy undecided check_clippy
+step clippy check_clippy
 step tests run_tests
 step scorecard scripts/scorecard.sh
 step doc-tests run_doc_tests

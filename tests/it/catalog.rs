@@ -31,6 +31,10 @@ fn flat(amount: i64) -> Value {
     })
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "made where it is passed, at every call"
+)]
 fn plan(id: &str, pricing: Value) -> Value {
     json!({"id": id, "title": format!("The {id} plan"), "pricing": pricing})
 }

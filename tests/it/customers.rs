@@ -30,6 +30,7 @@ async fn portal(engine: Database) -> Service {
     service
 }
 
+#[expect(clippy::too_many_lines, reason = "one life, told in its order")]
 async fn a_customer_lives_its_life_without_stripe(engine: Database) {
     let service = portal(engine).await;
     let body = json!({
@@ -200,6 +201,7 @@ async fn a_customer_is_found_by_either_name(engine: Database) {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one life, told in its order")]
 async fn what_is_wrong_is_pointed_at(engine: Database) {
     let service = portal(engine).await;
     let with = |field: &str, value: Value| {
@@ -454,6 +456,7 @@ async fn lists_page_and_filter(engine: Database) {
         .problem(400, "invalid_cursor");
 }
 
+#[expect(clippy::too_many_lines, reason = "one life, told in its order")]
 async fn an_organization_sees_itself_alone(engine: Database) {
     let service = portal(engine).await;
     let theirs = service.customer("initech").await;

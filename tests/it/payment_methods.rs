@@ -36,6 +36,7 @@ fn methods(customer: &str) -> String {
     format!("{CUSTOMERS}/ext:{customer}/payment-methods")
 }
 
+#[expect(clippy::too_many_lines, reason = "one life, told in its order")]
 async fn the_first_method_makes_the_customer_in_one_call(engine: Database) {
     let service = billing(engine).await;
     let card = service.card("visa").await;

@@ -219,7 +219,7 @@ async fn until(service: &Service, path: &str, wanted: impl Fn(&Value) -> bool) -
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), asked)
+    tokio::time::timeout(Duration::from_mins(1), asked)
         .await
         .unwrap_or_else(|_| panic!("{path} did not come to it"))
 }

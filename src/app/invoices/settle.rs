@@ -203,8 +203,10 @@ impl App {
         if operation.step == READ && after.status != wanted(operation) {
             return Ok(Next::Failed(after.conflict()));
         }
-        let paid = operation.kind == Kind::PayInvoice && after.status == Status::Paid;
-        if paid && let Some(next) = self.ask_for_subscription(conn, operation, &after).await? {
+        // Access follows at once, whichever way nothing is owed any more.
+        if after.status == wanted(operation)
+            && let Some(next) = self.ask_for_subscription(conn, operation, &after).await?
+        {
             return Ok(next);
         }
         Ok(done(after))

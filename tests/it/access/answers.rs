@@ -197,7 +197,7 @@ async fn a_reader_with_the_answer_gets_none(engine: Database) {
     assert_eq!(tag().await, before);
     world
         .change(&after, |it| {
-            it.cancel_at = Some(world.now().plus_millis(DAY_MS))
+            it.cancel_at = Some(world.now().plus_millis(DAY_MS));
         })
         .await;
     assert_ne!(tag().await, before);
@@ -214,7 +214,7 @@ async fn settings_count_at_once(engine: Database) {
         .await;
     let unpaid = world
         .subscription(&customer, "maps", Status::Unpaid, |it| {
-            it.unpaid_since = Some(now)
+            it.unpaid_since = Some(now);
         })
         .await;
     let answers = async || {

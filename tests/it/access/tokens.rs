@@ -151,7 +151,7 @@ async fn a_token_never_outlives_its_answer(engine: Database) {
     let until = world.now().plus_millis(90_500);
     world
         .subscription(&customer, "weather", Status::Active, |it| {
-            it.cancel_at = Some(until)
+            it.cancel_at = Some(until);
         })
         .await;
     let set = key_set(&world.service).await;

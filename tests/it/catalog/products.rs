@@ -86,6 +86,7 @@ async fn free_plans_and_drafts_need_no_stripe(engine: Database) {
     );
 }
 
+#[expect(clippy::too_many_lines, reason = "one life, told in its order")]
 async fn every_model_is_stored_and_shown_as_it_was_given(engine: Database) {
     let service = bare(engine).await;
     let interval = |unit: &str, count: i64| json!({"unit": unit, "count": count});
@@ -177,16 +178,16 @@ async fn every_model_is_stored_and_shown_as_it_was_given(engine: Database) {
         .problem(404, "not_found");
 }
 
+#[expect(clippy::too_many_lines, reason = "one life, told in its order")]
 async fn what_is_refused_is_pointed_at(engine: Database) {
     let service = bare(engine).await;
     let with = |pointer: &str, value: Value| {
         let mut body = product("draft", &[plan("free", free()), plan("gold", flat(1500))]);
-        match body.pointer_mut(pointer) {
-            Some(place) => *place = value,
-            None => {
-                let (parent, name) = pointer.rsplit_once('/').unwrap();
-                body.pointer_mut(parent).unwrap()[name] = value;
-            }
+        if let Some(place) = body.pointer_mut(pointer) {
+            *place = value;
+        } else {
+            let (parent, name) = pointer.rsplit_once('/').unwrap();
+            body.pointer_mut(parent).unwrap()[name] = value;
         }
         body
     };

@@ -53,7 +53,10 @@ async fn a_poller_sees_each_event_once_and_in_order(engine: Database) {
         loop {
             let page = page(&service, &format!("limit=2&cursor={cursor}")).await;
             seen.extend(subjects(&page));
-            cursor = page["next_cursor"].as_str().unwrap().to_owned();
+            page["next_cursor"]
+                .as_str()
+                .unwrap()
+                .clone_into(&mut cursor);
             if page["has_more"] == false {
                 break;
             }

@@ -16,6 +16,7 @@ const SUBJECTS: usize = 40;
 /// Deliveries out of a hundred that fail, each in another way.
 const FAILING: u64 = 12;
 
+#[expect(clippy::too_many_lines, reason = "one life, told in its order")]
 async fn nothing_is_lost_and_everything_is_in_order(engine: Database) {
     let wanted = of_tier(500, 10_000);
     let mut score = Score::new("R12", engine);
@@ -27,15 +28,14 @@ async fn nothing_is_lost_and_everything_is_in_order(engine: Database) {
         let number = dice.lock().unwrap().roll();
         let reaction = match number % 100 {
             0..=3 => Reaction::Status(500),
-            4 | 5 => Reaction::Reset,
+            // At the last of these it is taken, and the answer is lost: it will come again.
+            4 | 5 | 11 => Reaction::Reset,
             6 => Reaction::Header(429, "retry-after", "1"),
             7 => Reaction::Header(503, "retry-after", "1"),
             8 => Reaction::Status(302),
             9 => Reaction::Status(404),
             10 if number % 1000 < 100 => Reaction::Hang,
             10 => Reaction::Status(502),
-            // Taken, and the answer is lost: it will come again.
-            11 => Reaction::Reset,
             _ => Reaction::Status(200),
         };
         if number % 100 >= FAILING - 1 {
@@ -92,9 +92,9 @@ async fn nothing_is_lost_and_everything_is_in_order(engine: Database) {
         _ = receiver.until(all) => {}
         never = turning => never,
     }
-    let taken = taken.lock().unwrap();
+    let taken = taken.lock().unwrap().clone();
     let mut firsts: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
-    for (subject, sequence, _) in taken.iter() {
+    for (subject, sequence, _) in &taken {
         let seen = firsts.entry(subject).or_default();
         // Once more is allowed, as long as it is the newest that has been seen.
         if seen.last() != Some(sequence) {
@@ -110,7 +110,6 @@ async fn nothing_is_lost_and_everything_is_in_order(engine: Database) {
     }
     score.count(wanted);
     score.close(wanted);
-    drop(taken);
     let path = format!("/v1/portals/acme/webhook-endpoints/{}", id_of(&made));
     let shown = service.get(&path).await.expect(200);
     assert_eq!(shown["enabled"], true);

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::support::database::{Database, FreshDatabase};
 use crate::support::process::Process;
-use crate::support::receiver::{Reaction, Receiver};
+use crate::support::receiver::{Reaction, Received, Receiver};
 use crate::support::service::Service;
 
 const SUBJECTS: usize = 24;
@@ -138,7 +138,7 @@ async fn either_of_two_replicas_may_be_killed_at_any_time() {
     let total = KILLS * EVENTS_BETWEEN;
     let received = receiver
         .until(|received| {
-            let ids: std::collections::BTreeSet<&str> = received.iter().map(|it| it.id()).collect();
+            let ids: std::collections::BTreeSet<&str> = received.iter().map(Received::id).collect();
             ids.len() == total
         })
         .await;

@@ -248,7 +248,7 @@ fn random_deliveries_end_in_one_state() {
             let other = usize::try_from(dice.roll()).unwrap_or(0) % (last + 1);
             order.swap(last, other);
         }
-        let earliest = dice.roll() % 2 == 0;
+        let earliest = dice.roll().is_multiple_of(2);
         for life in lives(ties) {
             check(&life, &order, earliest);
         }

@@ -38,6 +38,7 @@ async fn made_elsewhere(service: &Service) -> (String, String) {
     (owner, subscription)
 }
 
+#[expect(clippy::too_many_lines, reason = "one life, told in its order")]
 async fn what_was_at_stripe_before_is_taken_over(engine: Database) {
     let service = shop(engine, &[]).await;
     let (owner, there) = made_elsewhere(&service).await;

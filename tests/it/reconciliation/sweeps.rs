@@ -74,10 +74,6 @@ async fn a_sweep_mends_and_two_servers_make_one(engine: Database) {
 
 /// The large number of R6, in the tier of large numbers.
 fn subscribers() -> usize {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the tests' own setting; it is not the service's"
-    )]
     let full = std::env::var_os("PORTAL_BILLING_TEST_FULL").is_some();
     if full { 1_000 } else { 60 }
 }

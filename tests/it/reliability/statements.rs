@@ -34,6 +34,7 @@ struct Route {
     again: &'static [u16],
 }
 
+#[expect(clippy::too_many_lines, reason = "one life, told in its order")]
 fn routes() -> Vec<Route> {
     let route = |name, stage, method, path, body, again| Route {
         name,

@@ -20,6 +20,7 @@ on_both_databases!(
     a_portal_with_live_subscriptions_stays,
 );
 
+#[expect(clippy::too_many_lines, reason = "one life, told in its order")]
 async fn a_free_plan_is_active_at_once_with_stripe_down_and_the_module_off(engine: Database) {
     let service = Service::start(engine).await;
     service
@@ -156,6 +157,7 @@ async fn one_live_subscription_for_each_application(engine: Database) {
     assert_ne!(second["id"], first["id"]);
 }
 
+#[expect(clippy::too_many_lines, reason = "one life, told in its order")]
 async fn what_is_wrong_is_pointed_at(engine: Database) {
     let service = shop(engine).await;
     service.customer("globex").await;

@@ -12,9 +12,7 @@ use portal_billing::stripe::refunds::{
     self, CreditNoteFilter, CreditNoteReason, NewCreditNote, NewRefund, RefundFilter, RefundReason,
     Refunded,
 };
-use portal_billing::stripe::sessions::{
-    self, CheckoutFilter, CheckoutPurpose, NewCheckoutSession,
-};
+use portal_billing::stripe::sessions::{self, CheckoutFilter, CheckoutPurpose, NewCheckoutSession};
 use portal_billing::stripe::setup_intents::{self, NewSetupIntent, SetupIntentFilter};
 use portal_billing::stripe::subscriptions::{MissingPaymentMethod, Trial};
 use portal_billing::stripe::{Address, Change, payment_methods};
