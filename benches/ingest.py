@@ -43,6 +43,12 @@ def family(parent):
     return pids
 
 
+def peak(pid):
+    """The most memory a process has had so far, in MiB."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) / 1024
+
+
 def rows(count, account):
     """Statements that make this many active subscriptions, each of a customer of its own; `{series}` is
     the engine's series of numbers `n`."""
@@ -89,11 +95,20 @@ class Postgres:
     def processor(self):
         return processor(family(self.postmaster))
 
+    def selecting(self, home, connections, count):
+        """The same of selecting one subscription by its id."""
+        script = home / "select.sql"
+        script.write_text(f"\\set r random(0, {count - 1})\nSELECT * FROM subscriptions WHERE id = 'subn_' || :r;\n")
+        return self.pgbench(script, connections)
+
     def ceiling(self, home, connections):
         """Rows a second, and processor time of the database per row in microseconds."""
         self.psql(self.url, "CREATE TABLE bench_rows (id TEXT PRIMARY KEY, event TEXT, received_at BIGINT)")
         script = home / "row.sql"
         script.write_text("\\set r random(1, 1000000000000)\n" + ROW.replace(":id", "'evt_' || :r || '_' || :client_id"))
+        return self.pgbench(script, connections)
+
+    def pgbench(self, script, connections):
         before = self.processor()
         command = [
             self.bin / "pgbench", "-n", "-f", script, "-c", str(connections), "-j", "2", "-M", "prepared",
@@ -228,6 +243,27 @@ def measure(options, database, out):
         rate = int(results["new events"]["per_second"] / 2)
         results["new events at half the rate"] = timed(run=4, rate=rate)
         reads = call(f"http://{stripe}", "", "GET", "/_simulator/requests")["counts"]
+        if isinstance(database, Postgres):
+            ceiling = database.selecting(home, options.connections, options.subscriptions)
+            results["pgbench select"] = dict(zip(("per_second", "database_us"), ceiling))
+        # Every customer may subscribe to it once, and Stripe has nothing to do with it.
+        plans = [{"id": "free", "title": "Free", "pricing": {"model": "free"}}]
+        product = {"title": "Open", "version": "1.0.0", "state": "published", "plans": plans}
+        call(base, token, "PUT", "/v1/portals/bench/products/open", product)
+        subscriptions = "/v1/portals/bench/subscriptions"
+        asked = {
+            "hello": {"path": "/healthz"},
+            "one subscription": {"path": f"{subscriptions}/subn_@N@"},
+            "access": {"path": f"{subscriptions}/subn_@N@/access"},
+            "a customer's subscriptions": {"path": f"{subscriptions}?customer=org_@N@&limit=10"},
+        }
+        for what, more in asked.items():
+            results[what] = timed(run=5, token=token, **more)
+        order = {"path": subscriptions, "token": token, "events": min(options.events, options.subscriptions)}
+        order["body"] = json.dumps({"customer": "org_@N@", "product": "open", "plan": "free"})
+        results["free subscriptions made"] = timed(run=6, **order)
+        results["the same keys again"] = timed(run=6, **order)
+        results["memory"] = {"peak_mib": peak(pid)}
         results["reads from Stripe"] = {"count": reads.get("GET /v1/subscriptions/{subscription_exposed_id}", 0)}
         out[database.name] = results
 
@@ -256,8 +292,15 @@ def main():
             )
             print(f"  {what}: {figures}")
     rows_per_second = out["PostgreSQL"]["pgbench before"]["per_second"]
+    selected = out["PostgreSQL"]["pgbench select"]["per_second"]
     for name, results in out.items():
-        print(f"{name}: {results['new events']['per_second'] / rows_per_second:.2f} of pgbench")
+        of = lambda what, whole: results[what]["per_second"] / whole  # noqa: E731
+        hello = results["hello"]["per_second"]
+        print(
+            f"{name}: new events {of('new events', rows_per_second):.2f} of pgbench's inserts,"
+            f" one subscription {of('one subscription', selected):.2f} of its selects,"
+            f" access {of('access', hello):.2f} of the hello route"
+        )
 
 
 if __name__ == "__main__":

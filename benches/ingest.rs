@@ -1,5 +1,5 @@
-//! Delivers signed events to a running service as fast as it takes them, or at a given rate, and prints
-//! what came of it as one line of JSON. `benches/ingest.sh` runs it.
+//! Delivers signed events to a running service as fast as it takes them, or at a given rate, or sends it
+//! any other request, and prints what came of it as one line of JSON. `benches/ingest.sh` runs it.
 //!
 //! It speaks HTTP/1.1 by hand over kept connections, because on a small machine a client library takes
 //! more of the processor than the service it measures.
@@ -23,9 +23,19 @@ use data_encoding::HEXLOWER;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+/// A request of the API; `@N@` in it is the number of a subscription.
+struct Call {
+    path: String,
+    token: String,
+    /// A POST with a key of its own; without it a GET.
+    body: Option<String>,
+}
+
 /// What is to be sent.
 struct Plan {
     address: String,
+    /// Instead of events.
+    call: Option<Call>,
     hook: String,
     key: hmac::Key,
     /// An event with `@EVENT@`, `@CREATED@`, `@SUBSCRIPTION@` and `@CUSTOMER@` in it.
@@ -55,7 +65,33 @@ fn number(name: &str, otherwise: usize) -> usize {
 }
 
 impl Plan {
-    fn request(&self, event: usize) -> Vec<u8> {
+    fn request(&self, number: usize) -> Vec<u8> {
+        match &self.call {
+            Some(call) => self.call(call, number),
+            None => self.event(number),
+        }
+    }
+
+    fn call(&self, call: &Call, number: usize) -> Vec<u8> {
+        // Far apart, so that neighbours do not share a page of the database.
+        let subscription = (number * 7919 % self.subscriptions).to_string();
+        let path = call.path.replace("@N@", &subscription);
+        let (address, token, run) = (&self.address, &call.token, self.run);
+        let rest =
+            format!("{path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n");
+        let Some(body) = &call.body else {
+            return format!("GET {rest}\r\n").into_bytes();
+        };
+        let body = body.replace("@N@", &subscription);
+        format!(
+            "POST {rest}Content-Type: application/json\r\nIdempotency-Key: bench-{run}-{number}\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len(),
+        )
+        .into_bytes()
+    }
+
+    fn event(&self, event: usize) -> Vec<u8> {
         let subscription = event % self.subscriptions;
         let created = usize::try_from(self.now).unwrap()
             + self.run * 100_000
@@ -141,7 +177,7 @@ async fn send(
         }
         for _ in 0..plan.copies {
             stream.write_all(request).await.unwrap();
-            if answer(&mut stream, &mut buffer).await != 200 {
+            if !matches!(answer(&mut stream, &mut buffer).await, 200 | 201) {
                 failed += 1;
             }
         }
@@ -158,6 +194,11 @@ async fn main() {
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
     let plan = Arc::new(Plan {
         address,
+        call: argument("--path").map(|path| Call {
+            path,
+            token: argument("--token").unwrap_or_default(),
+            body: argument("--body"),
+        }),
         hook: argument("--hook").unwrap(),
         key: hmac::Key::new(hmac::HMAC_SHA256, argument("--secret").unwrap().as_bytes()),
         template: std::fs::read_to_string(argument("--template").unwrap()).unwrap(),

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures how fast Stripe's events are taken: signed customer.subscription.updated events, each changing
+# Measures how fast Stripe's events are taken and the API is read: signed customer.subscription.updated events, each changing
 # a subscription, beside single-row inserts by pgbench with synchronous commit in the same run, on both
 # databases, with the processor time of the service and of the database per event. Prints a table;
 # docs/performance.md keeps the results that count.

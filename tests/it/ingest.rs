@@ -16,6 +16,7 @@ mod invoices;
 mod letters;
 mod lives;
 mod order;
+mod plans;
 
 const EVENTS: &str = "/v1/portals/acme/modules/stripe/events";
 const PINNED: &str = "2026-09-30.endive";
@@ -35,8 +36,14 @@ impl World {
 
     /// Where Stripe delivers by itself.
     async fn delivering(engine: Database) -> Self {
+        Self::delivering_with(engine, &[]).await
+    }
+
+    async fn delivering_with(engine: Database, settings: &[(&str, &str)]) -> Self {
         // Stored events are looked at in the wall's time, whatever the clock of the service says.
-        let service = shop_with(engine, &[("operations.poll_ms", "10")]).await;
+        let mut all = vec![("operations.poll_ms", "10")];
+        all.extend_from_slice(settings);
+        let service = shop_with(engine, &all).await;
         let hook = hook_in(&service, "acme").await;
         let world = Self { service, hook };
         // Tests turn the clocks; a signature is of the time that the account has.

@@ -328,3 +328,25 @@ async fn a_url_that_requires_tls_sends_nothing_in_clear() {
         "{refused}"
     );
 }
+
+/// What shows on one engine that a statement finds an index holds on the other one, too.
+#[test]
+fn both_engines_have_the_same_indexes() {
+    let indexes = |engine: &str| -> std::collections::BTreeSet<String> {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+        let migrations = std::fs::read_dir(folder.join(engine)).unwrap();
+        let files =
+            migrations.map(|one| std::fs::read_to_string(one.unwrap().path().join("up.sql")));
+        let text: String = files.map(Result::unwrap).collect();
+        let code = text.lines().map(|line| line.split("--").next().unwrap());
+        let statements = code.collect::<Vec<_>>().join(" ");
+        statements
+            .split(';')
+            .map(|one| one.split_whitespace().collect::<Vec<_>>().join(" "))
+            .filter(|one| one.starts_with("CREATE INDEX") || one.starts_with("CREATE UNIQUE INDEX"))
+            .collect()
+    };
+    let sqlite = indexes("sqlite");
+    assert!(sqlite.len() > 40);
+    assert_eq!(sqlite, indexes("postgres"));
+}
