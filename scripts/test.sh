@@ -14,6 +14,9 @@ set -uo pipefail
 . "$root/scripts/postgres.sh"
 cd "$root" || exit 1
 
+# What a next build would take up again is gigabytes, and the crates are built once here.
+export CARGO_INCREMENTAL="${CARGO_INCREMENTAL:-0}"
+
 full="" only=""
 while [ $# -gt 0 ]; do
   case "$1" in
@@ -56,15 +59,19 @@ check_format() { component fmt rustfmt && cargo fmt --all --check; }
 check_clippy() { component clippy clippy && cargo clippy --workspace --all-targets --quiet -- -D warnings; }
 
 run_tests() {
+  local status=0
   start_postgres || return 1
   [ -z "$full" ] || export PORTAL_BILLING_TEST_FULL=1
   # Old lines say nothing of this run.
   rm -rf "$target/tmp/scorecard"
   if cargo nextest --version > /dev/null 2>&1; then
-    cargo nextest run --workspace --no-fail-fast --status-level fail --final-status-level slow
+    cargo nextest run --workspace --no-fail-fast --status-level fail --final-status-level slow || status=$?
   else
-    cargo test --workspace --no-fail-fast --quiet --all-targets
+    cargo test --workspace --no-fail-fast --quiet --all-targets || status=$?
   fi
+  # A database for each test is gigabytes, which the steps after this one need not find taken.
+  stop_postgres
+  return "$status"
 }
 
 run_doc_tests() { cargo test --workspace --quiet --doc; }
