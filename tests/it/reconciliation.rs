@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::billing::PORTAL;
-use crate::support::database::{Database, connect};
+use crate::support::database::Database;
 use crate::support::service::{SECRET_KEY, Service};
 
 mod adopt;
@@ -165,48 +165,6 @@ async fn at_stripe(service: &Service, kind: &str) -> Vec<Value> {
     let state = service.simulator(Method::GET, "/state", Value::Null).await;
     let objects = state["objects"][kind].as_array();
     objects.cloned().unwrap_or_default()
-}
-
-/// Changes the database behind the service's back.
-async fn sql(service: &Service, statements: &str) {
-    if let Some(file) = service.database.file() {
-        use diesel::Connection;
-        use diesel::connection::SimpleConnection;
-        let mut connection = diesel::SqliteConnection::establish(file).unwrap();
-        // The service writes, too.
-        connection
-            .batch_execute("PRAGMA busy_timeout = 5000")
-            .unwrap();
-        connection.batch_execute(statements).unwrap();
-        return;
-    }
-    let mut connection = connect(&service.database.url).await;
-    diesel_async::SimpleAsyncConnection::batch_execute(&mut connection, statements)
-        .await
-        .unwrap();
-}
-
-#[derive(diesel::QueryableByName)]
-struct Count {
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    count: i64,
-}
-
-/// What a query that selects one `count` says.
-async fn count(service: &Service, query: &str) -> i64 {
-    if let Some(file) = service.database.file() {
-        use diesel::{Connection, RunQueryDsl};
-        let mut connection = diesel::SqliteConnection::establish(file).unwrap();
-        let found: Count =
-            RunQueryDsl::get_result(diesel::sql_query(query), &mut connection).unwrap();
-        return found.count;
-    }
-    let mut connection = connect(&service.database.url).await;
-    let query = diesel::sql_query(query);
-    let found: Count = diesel_async::RunQueryDsl::get_result(query, &mut connection)
-        .await
-        .unwrap();
-    found.count
 }
 
 /// Asks until the answer is as wanted; gives it.

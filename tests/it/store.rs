@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use diesel::sql_types::Text;
-use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use portal_billing::clock::{Clock, Timestamp};
 use portal_billing::domain::audit::{Actor, Draft, verify_chain};
 use portal_billing::domain::error::{Code, Error};
@@ -15,7 +14,7 @@ use portal_billing::store::audit::{self, Stamp};
 use portal_billing::store::migrate::{self, Direction};
 use portal_billing::store::{Store, StoreError, Unique, portals};
 
-use crate::support::database::{Database, FreshDatabase, connect, on_both_databases};
+use crate::support::database::{Database, FreshDatabase, on_both_databases};
 
 on_both_databases!(
     migrations_go_up_down_and_up,
@@ -94,16 +93,8 @@ async fn columns(database: &FreshDatabase) -> BTreeMap<String, String> {
         data_type || CASE WHEN is_nullable = 'NO' THEN '' ELSE ' null' END AS kind \
         FROM information_schema.columns \
         WHERE table_schema = 'public' AND table_name NOT LIKE '%diesel%'";
-    let rows: Vec<Column> = if let Some(file) = database.file() {
-        use diesel::{Connection, RunQueryDsl};
-        let mut connection = diesel::SqliteConnection::establish(file).unwrap();
-        RunQueryDsl::load(diesel::sql_query(LITE), &mut connection).unwrap()
-    } else {
-        diesel::sql_query(PG)
-            .load(&mut connect(&database.url).await)
-            .await
-            .unwrap()
-    };
+    let query = if database.file().is_some() { LITE } else { PG };
+    let rows: Vec<Column> = database.rows(query).await;
     rows.into_iter()
         .map(|row| {
             let kind = row.kind.to_lowercase().replace("bytea", "blob");
@@ -131,20 +122,7 @@ async fn both_engines_have_the_same_columns() {
 async fn a_newer_schema_is_refused(engine: Database) {
     let (database, _) = migrated(engine).await;
     let newer = "INSERT INTO __diesel_schema_migrations (version) VALUES ('99991231000000')";
-    if let Some(file) = database.file() {
-        use diesel::Connection;
-        use diesel::connection::SimpleConnection;
-        diesel::SqliteConnection::establish(file)
-            .unwrap()
-            .batch_execute(newer)
-            .unwrap();
-    } else {
-        connect(&database.url)
-            .await
-            .batch_execute(newer)
-            .await
-            .unwrap();
-    }
+    database.execute(newer).await;
     for direction in [Direction::Up, Direction::Look, Direction::DownOne] {
         let refused = migrate::run(&database.settings(), direction)
             .await

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::billing::PORTAL;
-use crate::support::database::{Database, connect};
+use crate::support::database::Database;
 use crate::support::service::{Answer, Service};
 
 mod abandoned;
@@ -173,15 +173,7 @@ struct Told {
 /// Everything the portal's feed holds.
 async fn told(service: &Service) -> Vec<Told> {
     const ALL: &str = "SELECT event_type, subject, seq, data FROM events ORDER BY position";
-    if let Some(file) = service.database.file() {
-        use diesel::{Connection, RunQueryDsl};
-        let mut connection = diesel::SqliteConnection::establish(file).unwrap();
-        return RunQueryDsl::load(diesel::sql_query(ALL), &mut connection).unwrap();
-    }
-    let mut connection = connect(&service.database.url).await;
-    diesel_async::RunQueryDsl::load(diesel::sql_query(ALL), &mut connection)
-        .await
-        .unwrap()
+    service.database.rows(ALL).await
 }
 
 /// Every object of a kind that Stripe has, of which there may be none.

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{EVENTS, World, event, in_status, later};
 use crate::subscriptions::read;
-use crate::support::database::{Database, connect, on_both_databases};
+use crate::support::database::{Database, on_both_databases};
 
 on_both_databases!(
     what_cannot_be_read_is_a_dead_letter,
@@ -80,29 +80,15 @@ async fn what_cannot_be_read_is_a_dead_letter(engine: Database) {
     );
 }
 
-/// Runs a statement on the service's database.
-async fn execute(world: &World, sql: &str) {
-    if let Some(file) = world.service.database.file() {
-        use diesel::Connection;
-        use diesel::connection::SimpleConnection;
-        let mut connection = diesel::SqliteConnection::establish(file).unwrap();
-        connection
-            .batch_execute("PRAGMA busy_timeout = 5000")
-            .unwrap();
-        connection.batch_execute(sql).unwrap();
-    } else {
-        let mut connection = connect(&world.service.database.url).await;
-        diesel_async::SimpleAsyncConnection::batch_execute(&mut connection, sql)
-            .await
-            .unwrap();
-    }
-}
-
 /// C22, C23: an effect that fails is not swallowed, and what fails alone does not fail others.
 async fn a_dead_letter_is_tried_again_after_it_was_mended(engine: Database) {
     let world = World::new(engine).await;
     let (made, there) = world.subscription().await;
-    execute(&world, "UPDATE subscriptions SET dunning = 'damaged'").await;
+    world
+        .service
+        .database
+        .execute("UPDATE subscriptions SET dunning = 'damaged'")
+        .await;
     let at = later(&world.service, 0);
     world
         .deliver(&event(
@@ -113,7 +99,11 @@ async fn a_dead_letter_is_tried_again_after_it_was_mended(engine: Database) {
         ))
         .await;
     assert_eq!(world.inbox().await["evt_1"], "dead");
-    execute(&world, "UPDATE subscriptions SET dunning = '-'").await;
+    world
+        .service
+        .database
+        .execute("UPDATE subscriptions SET dunning = '-'")
+        .await;
     assert_eq!(read(&world.service, &made).await["status"], "active");
     world
         .service
@@ -129,7 +119,11 @@ async fn a_dead_letter_is_tried_again_after_it_was_mended(engine: Database) {
 async fn what_the_database_does_not_take_is_not_acknowledged(engine: Database) {
     let world = World::new(engine).await;
     let (made, there) = world.subscription().await;
-    execute(&world, "ALTER TABLE stripe_events RENAME TO hidden").await;
+    world
+        .service
+        .database
+        .execute("ALTER TABLE stripe_events RENAME TO hidden")
+        .await;
     let at = later(&world.service, 0);
     let unpaid = event(
         "evt_1",
@@ -143,7 +137,11 @@ async fn what_the_database_does_not_take_is_not_acknowledged(engine: Database) {
     let answer = crate::webhooks::deliver(&world.service, &world.hook, &signature, &body).await;
     answer.problem(503, "unavailable");
     assert_eq!(read(&world.service, &made).await["status"], "active");
-    execute(&world, "ALTER TABLE hidden RENAME TO stripe_events").await;
+    world
+        .service
+        .database
+        .execute("ALTER TABLE hidden RENAME TO stripe_events")
+        .await;
     assert!(!world.deliver(&unpaid).await);
     assert_eq!(read(&world.service, &made).await["status"], "past_due");
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::World;
 use crate::subscriptions::{advance, order, payer, read, subscribe, with};
-use crate::support::database::{Database, connect};
+use crate::support::database::{Count, Database, connect};
 use crate::support::receiver::Receiver;
 
 /// What does not grow with what is sold: portals' own settings, and one row of each.
@@ -35,12 +35,6 @@ struct Table {
     name: String,
     #[diesel(sql_type = BigInt)]
     read_whole: i64,
-}
-
-#[derive(diesel::QueryableByName)]
-struct Count {
-    #[diesel(sql_type = BigInt)]
-    count: i64,
 }
 
 #[tokio::test]

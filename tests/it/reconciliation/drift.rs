@@ -183,7 +183,7 @@ async fn a_subscription_that_stripe_has_no_more_is_canceled(engine: Database) {
                      UPDATE subscriptions SET stripe_id = 'sub_gone';";
     let there = subscribed["stripe"]["subscription"].as_str().unwrap();
     delete_at_stripe(&service, &format!("/v1/subscriptions/{there}")).await;
-    super::sql(&service, statement).await;
+    service.database.execute(statement).await;
     let wanted = [format!(
         "subscription {} missing_at_stripe",
         subscribed["id"].as_str().unwrap()

@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    at_stripe, customer, delete_at_stripe, found, reconcile, shop, sql, subscriber, subscription,
-    writes,
+    at_stripe, customer, delete_at_stripe, found, reconcile, shop, subscriber, subscription, writes,
 };
 use crate::support::database::{Database, on_both_databases};
 
@@ -22,7 +21,7 @@ async fn lost_rows_are_made_anew_from_what_stripe_has(engine: Database) {
     let there = canceled["stripe"]["subscription"].as_str().unwrap();
     delete_at_stripe(&service, &format!("/v1/subscriptions/{there}")).await;
     let charges = at_stripe(&service, "charge").await.len();
-    sql(&service, LOSE).await;
+    service.database.execute(LOSE).await;
     service
         .get("/v1/portals/acme/customers/ext:globex")
         .await
@@ -85,7 +84,10 @@ async fn a_restored_backup_is_brought_up_to_what_stripe_has() {
     let mut service = shop(Database::Lite, &[]).await;
     let early = subscriber(&service, "early", "gold").await;
     let backup = format!("{}.backup", service.database.file().unwrap());
-    sql(&service, &format!("VACUUM INTO '{backup}'")).await;
+    service
+        .database
+        .execute(&format!("VACUUM INTO '{backup}'"))
+        .await;
     let late = subscriber(&service, "late", "seats").await;
     let path = format!(
         "{}/{}/cancel",

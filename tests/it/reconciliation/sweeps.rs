@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{
-    RECONCILIATIONS, at_stripe, count, delete_at_stripe, found, reconcile, shop, subscriber,
-    subscription, until,
+    RECONCILIATIONS, at_stripe, delete_at_stripe, found, reconcile, shop, subscriber, subscription,
+    until,
 };
+use crate::reliability::of_tier;
 use crate::support::billing::PORTAL;
 use crate::support::database::{Database, on_both_databases};
 use crate::support::service::Service;
@@ -72,12 +73,6 @@ async fn a_sweep_mends_and_two_servers_make_one(engine: Database) {
     drop(other);
 }
 
-/// The large number of R6, in the tier of large numbers.
-fn subscribers() -> usize {
-    let full = std::env::var_os("PORTAL_BILLING_TEST_FULL").is_some();
-    if full { 1_000 } else { 60 }
-}
-
 /// Something that happens at Stripe to the subscription of this number.
 async fn happen(service: &Service, number: usize, subscribed: &Value) {
     let there = subscribed["stripe"]["subscription"].as_str().unwrap();
@@ -110,7 +105,7 @@ async fn what_webhooks_have_lost_is_right_after_two_sweeps(engine: Database) {
         .await
         .expect(201);
     let mut all = Vec::new();
-    for number in 0..subscribers() {
+    for number in 0..of_tier(60, 1_000) {
         all.push(subscriber(&service, &format!("globex-{number}"), "gold").await);
     }
     let charges = at_stripe(&service, "charge").await.len();
@@ -154,5 +149,5 @@ async fn what_webhooks_have_lost_is_right_after_two_sweeps(engine: Database) {
     let gaps = "SELECT COUNT(*) AS count FROM events WHERE seq > 1 AND NOT EXISTS (SELECT 1 FROM \
                 events AS earlier WHERE earlier.subject = events.subject AND earlier.seq = \
                 events.seq - 1)";
-    assert_eq!(count(&service, gaps).await, 0);
+    assert_eq!(service.database.count(gaps).await, 0);
 }

@@ -2,12 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use diesel::Connection;
-use diesel_async::RunQueryDsl as _;
 use serde_json::Value;
 
 use super::world::{PRICE, Portal, World};
-use crate::support::database::{FreshDatabase, connect};
+use crate::support::database::FreshDatabase;
 
 #[derive(diesel::QueryableByName)]
 struct Row {
@@ -35,39 +33,10 @@ pub(super) async fn rows(
         pairs.join(", "),
         portal.name
     );
-    let rows: Vec<Row> = if let Some(file) = database.file() {
-        let mut connection = diesel::SqliteConnection::establish(file).unwrap();
-        let wait = "PRAGMA busy_timeout = 5000";
-        diesel::connection::SimpleConnection::batch_execute(&mut connection, wait).unwrap();
-        diesel::RunQueryDsl::load(diesel::sql_query(sql), &mut connection).unwrap()
-    } else {
-        let mut connection = connect(&database.url).await;
-        diesel::sql_query(sql).load(&mut connection).await.unwrap()
-    };
+    let rows: Vec<Row> = database.rows(&sql).await;
     rows.into_iter()
         .map(|row| serde_json::from_str(&row.json).unwrap())
         .collect()
-}
-
-#[derive(diesel::QueryableByName)]
-struct Count {
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    count: i64,
-}
-
-/// What a query says that selects one `count`.
-pub(super) async fn count(database: &FreshDatabase, query: &str) -> i64 {
-    let found: Count = if let Some(file) = database.file() {
-        let mut connection = diesel::SqliteConnection::establish(file).unwrap();
-        let wait = "PRAGMA busy_timeout = 5000";
-        diesel::connection::SimpleConnection::batch_execute(&mut connection, wait).unwrap();
-        diesel::RunQueryDsl::get_result(diesel::sql_query(query), &mut connection).unwrap()
-    } else {
-        let mut connection = connect(&database.url).await;
-        let query = diesel::sql_query(query);
-        query.get_result(&mut connection).await.unwrap()
-    };
-    found.count
 }
 
 /// What a portal must have come to.

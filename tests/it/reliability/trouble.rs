@@ -5,29 +5,13 @@ use serde_json::json;
 
 use super::score::Score;
 use crate::support::billing::customer;
-use crate::support::database::{Database, connect, on_both_databases};
+use crate::support::database::{Database, on_both_databases};
 use crate::support::service::Service;
 
 on_both_databases!(a_full_database_is_503_and_leaves_nothing);
 
 /// Tables whose every insert is refused, one after another.
 const TABLES: [&str; 4] = ["customers", "audit_entries", "events", "idempotency_keys"];
-
-async fn execute(service: &Service, sql: &str) {
-    if let Some(file) = service.database.file() {
-        use diesel::Connection;
-        use diesel::connection::SimpleConnection;
-        let mut connection = diesel::SqliteConnection::establish(file).unwrap();
-        let wait = "PRAGMA busy_timeout = 5000";
-        connection.batch_execute(wait).unwrap();
-        connection.batch_execute(sql).unwrap();
-    } else {
-        let mut connection = connect(&service.database.url).await;
-        diesel_async::SimpleAsyncConnection::batch_execute(&mut connection, sql)
-            .await
-            .unwrap();
-    }
-}
 
 /// Lets every insert into a table fail as a full disk makes it fail.
 async fn fill(service: &Service, table: &str) {
@@ -42,7 +26,7 @@ async fn fill(service: &Service, table: &str) {
             "RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100'",
         )
     };
-    execute(service, &sql).await;
+    service.database.execute(&sql).await;
 }
 
 fn refusing(table: &str, raise: &str) -> String {
@@ -59,7 +43,10 @@ async fn empty(service: &Service, table: &str) {
     } else {
         format!(" ON {table}")
     };
-    execute(service, &format!("DROP TRIGGER full_{table}{on}")).await;
+    service
+        .database
+        .execute(&format!("DROP TRIGGER full_{table}{on}"))
+        .await;
 }
 
 async fn a_full_database_is_503_and_leaves_nothing(engine: Database) {
@@ -95,10 +82,13 @@ async fn a_deadlock_is_run_again() {
     let service = Service::start(Database::Pg).await;
     let portal = "/v1/portals/acme";
     service.put(portal, json!({"title": "A"})).await.expect(201);
-    execute(&service, "CREATE SEQUENCE deadlocks").await;
+    service.database.execute("CREATE SEQUENCE deadlocks").await;
     let once = "IF nextval('deadlocks') = 1 THEN RAISE EXCEPTION 'deadlock detected' USING ERRCODE = \
                 '40P01'; END IF";
-    execute(&service, &refusing("audit_entries", once)).await;
+    service
+        .database
+        .execute(&refusing("audit_entries", once))
+        .await;
     let answer = service.put(portal, json!({"title": "B"})).await;
     assert_eq!(answer.expect(200)["title"], "B");
     let log = service.get("/v1/portals/acme/audit-log").await.expect(200);
@@ -106,7 +96,10 @@ async fn a_deadlock_is_run_again() {
     // One that never ends is 503 like everything that only time mends.
     let always = "RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01'";
     empty(&service, "audit_entries").await;
-    execute(&service, &refusing("audit_entries", always)).await;
+    service
+        .database
+        .execute(&refusing("audit_entries", always))
+        .await;
     let answer = service.put(portal, json!({"title": "C"})).await;
     answer.problem(503, "unavailable");
     let portal = service.get(portal).await.expect(200);

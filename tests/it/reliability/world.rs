@@ -6,7 +6,6 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::cuts;
-use super::invariants::count;
 use crate::support::database::Database;
 use crate::support::service::{Answer, Service};
 
@@ -301,7 +300,7 @@ impl World {
                 self.service
                     .simulator(Method::GET, &idle, Value::Null)
                     .await;
-                let now = count(&self.service.database, &open).await;
+                let now = self.service.database.count(&open).await;
                 if now == 0 {
                     return Ok(());
                 }

@@ -1,12 +1,10 @@
 //! Sealed secrets moved about in the database: they open in no other place, and nobody is called
 //! with a key that is not the portal's own.
 
-use diesel::{Connection, SqliteConnection};
-use diesel_async::SimpleAsyncConnection;
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::support::database::{Database, FreshDatabase, connect, on_both_databases};
+use crate::support::database::{Database, on_both_databases};
 use crate::support::service::Service;
 
 on_both_databases!(secrets_open_nowhere_else);
@@ -16,25 +14,6 @@ const KEYS: [(&str, &str); 2] = [
     ("sk_test_canaryOfTwoBBBB", "pk_test_canaryOfTwoBBBB"),
 ];
 const VERIFY: &str = "/v1/portals/one/modules/stripe/credentials/verify";
-
-/// Changes the database as somebody could who got at it.
-async fn tamper(database: &FreshDatabase, sql: &str) {
-    match database.file() {
-        Some(file) => {
-            use diesel::connection::SimpleConnection;
-            let mut connection = SqliteConnection::establish(file).unwrap();
-            connection
-                .batch_execute("PRAGMA busy_timeout = 5000")
-                .unwrap();
-            connection.batch_execute(sql).unwrap();
-        }
-        None => connect(&database.url)
-            .await
-            .batch_execute(sql)
-            .await
-            .unwrap(),
-    }
-}
 
 async fn calls(service: &Service) -> Value {
     service
@@ -129,9 +108,9 @@ async fn secrets_open_nowhere_else(engine: Database) {
     }
     let hold = "CREATE TABLE held AS SELECT * FROM stripe_credentials; \
                 CREATE TABLE held_keys AS SELECT * FROM portal_keys";
-    tamper(&service.database, hold).await;
+    service.database.execute(hold).await;
     for (name, sql) in tamperings(engine) {
-        tamper(&service.database, &sql).await;
+        service.database.execute(&sql).await;
         let before = calls(&service).await;
         let answer = service.post(VERIFY, Value::Null).await;
         assert!(!answer.text.contains("canary"), "{name}: {}", answer.text);
@@ -146,7 +125,7 @@ async fn secrets_open_nowhere_else(engine: Database) {
             before,
             "{name}: Stripe was not called"
         );
-        tamper(&service.database, RESTORE).await;
+        service.database.execute(RESTORE).await;
         service.post(VERIFY, Value::Null).await.expect(200);
     }
 }

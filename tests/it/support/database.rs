@@ -1,5 +1,8 @@
 //! A database of its own for each test, on either engine.
 
+use diesel::pg::Pg;
+use diesel::sqlite::Sqlite;
+use diesel::{Connection as _, QueryableByName};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use portal_billing::clock::Clock;
 use portal_billing::ids::Ids;
@@ -79,6 +82,44 @@ impl FreshDatabase {
         }
     }
 
+    /// Runs statements behind the service's back.
+    pub(crate) async fn execute(&self, statements: &str) {
+        if let Some(mut connection) = self.lite() {
+            diesel::connection::SimpleConnection::batch_execute(&mut connection, statements)
+                .unwrap();
+        } else {
+            let mut connection = connect(&self.url).await;
+            connection.batch_execute(statements).await.unwrap();
+        }
+    }
+
+    /// What a query finds.
+    pub(crate) async fn rows<T>(&self, query: &str) -> Vec<T>
+    where
+        T: QueryableByName<Sqlite> + QueryableByName<Pg> + Send + 'static,
+    {
+        let query = diesel::sql_query(query);
+        if let Some(mut connection) = self.lite() {
+            diesel::RunQueryDsl::load(query, &mut connection).unwrap()
+        } else {
+            query.load(&mut connect(&self.url).await).await.unwrap()
+        }
+    }
+
+    /// What a query finds that selects one `count`.
+    pub(crate) async fn count(&self, query: &str) -> i64 {
+        self.rows::<Count>(query).await[0].count
+    }
+
+    /// A connection to the SQLite file; the service writes, too.
+    fn lite(&self) -> Option<diesel::SqliteConnection> {
+        let file = self.file()?;
+        let mut connection = diesel::SqliteConnection::establish(file).unwrap();
+        let wait = "PRAGMA busy_timeout = 5000";
+        diesel::connection::SimpleConnection::batch_execute(&mut connection, wait).unwrap();
+        Some(connection)
+    }
+
     /// The SQLite file, to be looked at from outside.
     pub(crate) fn file(&self) -> Option<&str> {
         self.url.strip_prefix("sqlite://")
@@ -116,10 +157,11 @@ async fn create(options: &str) -> String {
     database_url(&name)
 }
 
-#[derive(diesel::QueryableByName)]
-struct Count {
+/// What a query says that selects one `count`.
+#[derive(QueryableByName)]
+pub(crate) struct Count {
     #[diesel(sql_type = diesel::sql_types::BigInt)]
-    count: i64,
+    pub(crate) count: i64,
 }
 
 /// Makes the template database, unless this binary's migrations are in it already.
