@@ -171,6 +171,7 @@ async fn send(
         let mut from = Instant::now();
         if plan.rate > 0 {
             let due = begun + Duration::from_secs_f64(event as f64 / plan.rate as f64);
+            // Asleep, because the rate that is asked for is one of the wall's time.
             tokio::time::sleep_until(due.into()).await;
             // From when it was to be sent: who is held up waits as well.
             from = due;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::locked;
-use super::order::{given_up, in_turn};
+use super::order::{all_of, given_up, in_turn};
 use super::snapshot::{snapshot, spoken_at};
 use crate::app::answer::Answer;
 use crate::app::idempotency::{Begun, Claim};
@@ -23,10 +23,8 @@ use crate::domain::slug::Slug;
 use crate::domain::subscription::{Status, Subscription};
 use crate::store::{Conn, StoreError, subscription_actions};
 use crate::stripe::invoices::{self, InvoiceStatus};
-use crate::stripe::subscriptions::{
-    self as there, Cancellation, SubscriptionChange, SubscriptionFilter,
-};
-use crate::stripe::{Expandable, FrozenRequest, List, Outcome, Page, RawReply, StripeError};
+use crate::stripe::subscriptions::{self as there, Cancellation, SubscriptionChange};
+use crate::stripe::{Expandable, FrozenRequest, List, Outcome, RawReply, StripeError};
 
 const CANCEL: &str = "cancel_subscription";
 const CANCEL_AT_PERIOD_END: &str = "cancel_at_period_end";
@@ -368,15 +366,6 @@ impl App {
         self.close_operations(conn, &ended.portal, making, &given_up())
             .await
     }
-}
-
-/// What lists the subscriptions of a customer at Stripe, from behind this one.
-fn all_of(owner: &str, after: Option<&str>) -> FrozenRequest {
-    there::list(&SubscriptionFilter {
-        customer: Some(owner),
-        page: Page::largest(after),
-        ..SubscriptionFilter::default()
-    })
 }
 
 /// Whether the subscription is, or is going to be, where these credentials reach.

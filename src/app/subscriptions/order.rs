@@ -532,13 +532,16 @@ pub(in crate::app) fn order_search(operation: &Operation) -> Result<Option<Searc
     }
     let order: Order = state_of(operation)?;
     let customer = order.customer.unwrap_or_default();
-    Ok(Some(Box::new(move |after| {
-        Ok(there::list(&SubscriptionFilter {
-            customer: Some(&customer),
-            page: Page::largest(after),
-            ..SubscriptionFilter::default()
-        }))
-    })))
+    Ok(Some(Box::new(move |after| Ok(all_of(&customer, after)))))
+}
+
+/// What lists the subscriptions of a customer at Stripe, from behind this one.
+pub(super) fn all_of(owner: &str, after: Option<&str>) -> FrozenRequest {
+    there::list(&SubscriptionFilter {
+        customer: Some(owner),
+        page: Page::largest(after),
+        ..SubscriptionFilter::default()
+    })
 }
 
 /// The code that this customer may use: its own one, else one for everybody.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::invariants::{self, Wanted};
 use super::proxy::{Proxy, When};
 use super::score::Score;
-use super::world::{Asked, Portal, World};
+use super::world::{Asked, Portal, World, a_moment};
 use super::{Dice, of_tier, seed};
 use crate::support::database::{Database, FreshDatabase};
 use crate::support::service::{Replica, Service};
@@ -136,8 +136,7 @@ async fn ask_again(world: &World, replica: &Replica, asked: &Asked) -> Result<()
             202 | 409 => heard = format!("{} {}", answer.status, answer.text),
             _ => return Err(format!("asked again: {} {}", answer.status, answer.text)),
         }
-        // Asleep, because the work is done elsewhere.
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        a_moment().await;
     }
     Err(format!("no end: {heard}"))
 }

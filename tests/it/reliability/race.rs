@@ -96,8 +96,8 @@ async fn after_an_accepted_cancel_nothing_lives(engine: Database) {
             .service
             .simulator(Method::DELETE, "/faults", Value::Null)
             .await;
+        cuts::disarm_all();
         for ending in asked {
-            cuts::disarm_all();
             let answer = world.ask(&world.service.base_url, &ending, 30).await;
             let answer = answer.map(|it| (it.status.as_u16(), it.text));
             match answer {

@@ -32,6 +32,12 @@ pub(super) struct World {
     pub(super) service: Service,
 }
 
+/// Until it is looked again: asleep, because the work is done elsewhere, by processes and threads that
+/// tell nobody here.
+pub(super) async fn a_moment() {
+    tokio::time::sleep(LOOK_EVERY).await;
+}
+
 /// A portal with an account of its own at Stripe.
 #[derive(Clone, Debug)]
 pub(super) struct Portal {
@@ -136,14 +142,16 @@ impl World {
                 "interval": {"unit": "month", "count": 1},
             },
         });
-        Asked {
-            method: Method::PUT,
-            path: portal.path(&format!("/products/{product}")),
-            key: None,
-            body: json!({
-                "title": "API", "version": "1.0.0", "state": "published", "plans": [plan],
-            }),
-        }
+        Self::publishing_plans(portal, product, &json!([plan]))
+    }
+
+    /// The request that publishes a product with these plans.
+    pub(super) fn publishing_plans(portal: &Portal, product: &str, plans: &Value) -> Asked {
+        let path = portal.path(&format!("/products/{product}"));
+        let body = json!({
+            "title": "API", "version": "1.0.0", "state": "published", "plans": plans,
+        });
+        Asked::unkeyed(Method::PUT, path, body)
     }
 
     /// The request that saves a new card for a customer.
@@ -270,8 +278,7 @@ impl World {
                 }
                 unchanged = if now == running { unchanged + 1 } else { 0 };
                 running = now;
-                // Asleep, because the work is done elsewhere.
-                tokio::time::sleep(LOOK_EVERY).await;
+                a_moment().await;
             }
         }
         Err(format!("I12: still running: {running:?}"))
@@ -306,8 +313,7 @@ impl World {
                 }
                 unchanged = if now == left { unchanged + 1 } else { 0 };
                 left = now;
-                // Asleep, because the work is done elsewhere.
-                tokio::time::sleep(LOOK_EVERY).await;
+                a_moment().await;
             }
         }
         Err(format!("{}: it does not come to rest", portal.name))

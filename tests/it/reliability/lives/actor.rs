@@ -6,25 +6,13 @@ use serde_json::{Value, json};
 
 use super::super::Dice;
 use super::super::cuts::{self, Cut, PLACES};
-use super::super::world::{Asked, Portal, World};
+use super::super::matrix::FAULTS;
+use super::super::world::{Asked, Portal, World, a_moment};
 use super::reference::{Customer, Heard, PLANS, Plan, State, Status};
 use crate::support::service::Answer;
 
-/// What Stripe, or the way to it, does to a call. All of them pass, and quickly.
-const FAULTS: [&str; 12] = [
-    "rate_limit",
-    "lock_timeout",
-    "conflict",
-    "error_before",
-    "error_after",
-    "bad_gateway_before",
-    "bad_gateway_after",
-    "reset_before",
-    "reset_after",
-    "truncated_body",
-    "not_json",
-    "not_found_plain",
-];
+/// The one of Stripe's faults that takes its time, of which a life has none to spare.
+const SLOW: &str = "slow_after";
 /// How often somebody comes back who was cut off.
 const COMES_BACK: u32 = 25;
 
@@ -145,11 +133,9 @@ impl<'a> Life<'a> {
     }
 
     async fn save_card(&mut self, works: bool, default: bool) {
-        let name = if works { "visa" } else { "chargeCustomerFail" };
-        let card = self.world.card_named(self.portal, name).await;
+        let (name, card) = self.new_card(works).await;
         let body = json!({"payment_method": card, "default": default});
         let asked = Asked::post(self.path("/payment-methods"), self.key(), body);
-        self.cards.push((card.clone(), None));
         let heard = self.own.save(works, default);
         self.ask(
             format!("save {name} default={default}"),
@@ -158,6 +144,14 @@ impl<'a> Life<'a> {
             &card,
         )
         .await;
+    }
+
+    /// A further card of the customer's, at Stripe alone so far: its name and Stripe's id.
+    async fn new_card(&mut self, works: bool) -> (&'static str, String) {
+        let name = if works { "visa" } else { "chargeCustomerFail" };
+        let card = self.world.card_named(self.portal, name).await;
+        self.cards.push((card.clone(), None));
+        (name, card)
     }
 
     async fn subscribe(&mut self) {
@@ -248,12 +242,8 @@ impl<'a> Life<'a> {
             return;
         };
         let heard = self.own.detach(card);
-        let asked = Asked {
-            method: Method::DELETE,
-            path: self.path(&format!("/payment-methods/{method}")),
-            key: None,
-            body: Value::Null,
-        };
+        let path = self.path(&format!("/payment-methods/{method}"));
+        let asked = Asked::unkeyed(Method::DELETE, path, Value::Null);
         self.ask(format!("detach {card}"), asked, heard, &there)
             .await;
     }
@@ -268,12 +258,8 @@ impl<'a> Life<'a> {
             return;
         }
         let heard = self.own.set_default(card);
-        let asked = Asked {
-            method: Method::PATCH,
-            path: self.path(""),
-            key: None,
-            body: json!({"default_payment_method": method.flatten()}),
-        };
+        let body = json!({"default_payment_method": method.flatten()});
+        let asked = Asked::unkeyed(Method::PATCH, self.path(""), body);
         let mark = self.id.clone();
         self.ask(format!("default {card:?}"), asked, heard, &mark)
             .await;
@@ -316,10 +302,8 @@ impl<'a> Life<'a> {
             }
             (3, ..) => {
                 let works = self.dice.below(3) > 0;
-                let name = if works { "visa" } else { "chargeCustomerFail" };
-                let card = self.world.card_named(self.portal, name).await;
+                let (_, card) = self.new_card(works).await;
                 self.own.save(works, false);
-                self.cards.push((card.clone(), None));
                 let form = format!("customer={}", self.customer_there().await);
                 let path = format!("/v1/payment_methods/{card}/attach");
                 ("adds a card", Method::POST, path, form)
@@ -367,7 +351,8 @@ impl<'a> Life<'a> {
         let chance = self.dice.below(10);
         if matches!(chance, 1..=3) {
             self.faulted = true;
-            let kind = FAULTS[self.dice.below(FAULTS.len())];
+            let faults: Vec<&str> = FAULTS.into_iter().filter(|kind| *kind != SLOW).collect();
+            let kind = faults[self.dice.below(faults.len())];
             let nth = 1 + u32::try_from(self.dice.below(2)).unwrap();
             self.world.fault(kind, mark, nth).await;
         }
@@ -443,8 +428,7 @@ impl<'a> Life<'a> {
                 }
                 _ => return self.hear(&name, &answer, heard),
             }
-            // Asleep, because the work is done elsewhere.
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            a_moment().await;
         }
         self.wrong = Some(format!("{name}: no end: {last}"));
     }

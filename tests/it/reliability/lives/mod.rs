@@ -91,12 +91,7 @@ async fn open(world: &World, name: &str, ends_unpaid: bool) -> Portal {
             "pricing": pricing,
         })
     });
-    let publishing = Asked {
-        method: Method::PUT,
-        path: portal.path("/products/api"),
-        key: None,
-        body: json!({"title": "API", "version": "1.0.0", "state": "published", "plans": plans}),
-    };
+    let publishing = World::publishing_plans(&portal, "api", &json!(plans));
     let published = world.ask(&world.service.base_url, &publishing, 30).await;
     published.unwrap().expect(201);
     portal
@@ -121,12 +116,8 @@ async fn catch_up(world: &World, portal: &Portal, events: Events) -> Result<(), 
 
 /// Compares with Stripe; gives what was found.
 async fn reconcile(world: &World, portal: &Portal, repair: bool) -> Result<Value, String> {
-    let asked = Asked {
-        method: Method::POST,
-        path: portal.path("/reconciliations"),
-        key: None,
-        body: json!({"repair": repair}),
-    };
+    let path = portal.path("/reconciliations");
+    let asked = Asked::unkeyed(Method::POST, path, json!({"repair": repair}));
     let answer = world.ask(&world.service.base_url, &asked, 30).await;
     let done = answer.ok_or("no answer of a reconciliation")?.json();
     if done["status"] == "done" {
