@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::subscriptions::{AccessDecision, AccessReason, SubscriptionPath};
-use super::{PortalPath, ReadConditions};
+use super::{CustomerName, PortalPath, ReadConditions};
 use crate::app::access::{AccessAnswer, AccessTo, KeySet, PublicKey};
 use crate::clock::Timestamp;
 use crate::domain::customer::CustomerRef;
@@ -81,10 +81,7 @@ pub struct AccessTokenBody {
 #[into_params(parameter_in = Query)]
 pub struct AccessParams {
     /// The customer: `org_…`, or `ext:` and the id by which the portal knows it.
-    #[param(
-        pattern = r"^(org_[0-7][0-9a-hjkmnp-tv-z]{25}|ext:[^\u0000-\u001f\u007f-\u009f/\\]{1,255})$",
-        example = "ext:globex"
-    )]
+    #[param(value_type = CustomerName, inline, example = "ext:globex")]
     customer: String,
     /// The product.
     #[param(

@@ -137,6 +137,14 @@ pub struct ReadConditions {
 #[expect(dead_code, reason = "documents what the extractor reads by itself")]
 pub struct EntityTags(String);
 
+/// A customer as callers name it: `org_…`, or `ext:` and the id by which the portal knows it.
+#[derive(ToSchema)]
+#[schema(
+    pattern = r"^(org_[0-7][0-9a-hjkmnp-tv-z]{25}|ext:[^\u0000-\u001f\u007f-\u009f/\\]{1,255})$"
+)]
+#[expect(dead_code, reason = "documents what the handlers parse by themselves")]
+pub struct CustomerName(String);
+
 /// `metadata` as `domain::text` takes it: at most 50 keys, of 40 and 500 characters, with no control
 /// characters but tab and line feed.
 pub struct Metadata;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::operations::OperationBody;
-use super::{MayRepeat, MayWait, PortalPath, ReadConditions, WriteConditions};
+use super::{CustomerName, MayRepeat, MayWait, PortalPath, ReadConditions, WriteConditions};
 use crate::app::customers::Filter;
 use crate::clock::Timestamp;
 use crate::domain::customer::CustomerRef;
@@ -73,10 +73,7 @@ pub struct CustomerListParams {
 )]
 pub struct CustomerPath {
     /// Its id, or `ext:` and the id by which the portal knows it, percent-encoded.
-    #[param(
-        pattern = r"^(org_[0-7][0-9a-hjkmnp-tv-z]{25}|ext:[^\u0000-\u001f\u007f-\u009f/\\]{1,255})$",
-        example = "ext:globex"
-    )]
+    #[param(value_type = CustomerName, inline, example = "ext:globex")]
     customer: String,
 }
 

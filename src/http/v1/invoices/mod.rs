@@ -14,7 +14,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::customers::{CustomerPath, customer_of};
 use super::operations::OperationBody;
-use super::{MayRepeat, MayWait, MustRepeat, PortalPath, ReadConditions, WriteConditions};
+use super::{
+    CustomerName, MayRepeat, MayWait, MustRepeat, PortalPath, ReadConditions, WriteConditions,
+};
 use crate::app::invoices::{Filter, Settlement};
 use crate::clock::Timestamp;
 use crate::domain::customer::CustomerRef;
@@ -55,10 +57,7 @@ pub struct InvoiceListParams {
     #[param(max_length = 1024)]
     cursor: Option<String>,
     /// Only of this customer: `org_…` or `ext:…`.
-    #[param(
-        pattern = r"^(org_[0-7][0-9a-hjkmnp-tv-z]{25}|ext:[^\u0000-\u001f\u007f-\u009f/\\]{1,255})$",
-        example = "ext:globex"
-    )]
+    #[param(required = false, value_type = CustomerName, inline, example = "ext:globex")]
     customer: Option<String>,
     /// Only of this subscription.
     #[param(max_length = 64)]

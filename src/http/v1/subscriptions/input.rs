@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
+use super::super::CustomerName;
 use super::body::SubscriptionStatus;
 use crate::app::portals::MetadataChange;
 use crate::app::subscriptions::{
@@ -263,10 +264,7 @@ pub struct SubscriptionListParams {
     #[param(max_length = 1024)]
     pub(super) cursor: Option<String>,
     /// Only of this customer: `org_…` or `ext:…`.
-    #[param(
-        pattern = r"^(org_[0-7][0-9a-hjkmnp-tv-z]{25}|ext:[^\u0000-\u001f\u007f-\u009f/\\]{1,255})$",
-        example = "ext:globex"
-    )]
+    #[param(required = false, value_type = CustomerName, inline, example = "ext:globex")]
     customer: Option<String>,
     /// Only to this product.
     #[param(max_length = 63)]
