@@ -1,290 +1,68 @@
-"""Sets up a portal with many subscriptions, drives signed events at it, and prints what that cost, as
-ingest.sh asks."""
+"""Drives signed events and requests at a portal with many subscriptions, and prints what that cost, as
+run.sh asks."""
 
 import argparse
-import contextlib
 import json
 import os
-import pathlib
 import platform
-import re
-import sqlite3
-import subprocess
-import sys
-import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "tests"))
-from servers import call, process  # noqa: E402
-
-SECRET = "whsec_bench_0123456789abcdefghij"
-TICK = os.sysconf("SC_CLK_TCK")
-# The ceiling: what the database takes when each row is committed on its own.
-ROW = "INSERT INTO bench_rows (id, event, received_at) VALUES (:id, 'customer.subscription.updated', 1);\n"
-PGBENCH_SECONDS = 10
-
-
-def processor(pids):
-    """Processor time that these processes have used, in seconds; of ended children, too."""
-    total = 0
-    for pid in pids:
-        with contextlib.suppress(OSError):
-            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            total += sum(int(field) for field in fields[11:15])
-    return total / TICK
-
-
-def family(parent):
-    """A process and its children."""
-    pids = [parent]
-    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            if int(stat.read_text().rpartition(")")[2].split()[1]) == parent:
-                pids.append(int(stat.parent.name))
-    return pids
-
-
-def peak(pid):
-    """The most memory a process has had so far, in MiB."""
-    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) / 1024
-
-
-def rows(count, account):
-    """Statements that make this many active subscriptions, each of a customer of its own; `{series}` is
-    the engine's series of numbers `n`."""
-    at = int(time.time() * 1000)
-    link = f"'{account}', {{false}}"
-    return [
-        "INSERT INTO customers (id, portal_id, external_id, name, email, tax_ids, metadata, stripe_account,"
-        " stripe_livemode, stripe_id, stripe_at, version, created_at, updated_at)"
-        f" SELECT 'org_' || n, 'bench', 'ext-' || n, 'Bench', 'b@bench.example', '[]', '{{{{}}}}', {link},"
-        f" 'cus_bench_' || n, 1, 1, {at}, {at} FROM {{series}}",
-        "INSERT INTO subscriptions (id, portal_id, customer_id, product_id, plan_id, plan_revision,"
-        " application, status, paid, quantity, dunning, metadata, stripe_account, stripe_livemode, stripe_id,"
-        " stripe_item, stripe_at, version, created_at, updated_at)"
-        f" SELECT 'subn_' || n, 'bench', 'org_' || n, 'weather', 'gold', 1, '', 'active', {{true}}, 1, '-',"
-        f" '{{{{}}}}', {link}, 'sub_bench_' || n, 'si_1', 1, 1, {at}, {at} FROM {{series}}",
-        "INSERT INTO stripe_objects (account_id, livemode, stripe_id, portal_id, kind, local_id, created_at)"
-        f" SELECT {link}, 'sub_bench_' || n, 'bench', 'subscription', 'subn_' || n, {at} FROM {{series}}",
-        "INSERT INTO stripe_objects (account_id, livemode, stripe_id, portal_id, kind, local_id, created_at)"
-        f" SELECT {link}, 'cus_bench_' || n, 'bench', 'customer', 'org_' || n, {at} FROM {{series}}",
-    ]
-
-
-class Postgres:
-    """One database of the cluster."""
-
-    name = "PostgreSQL"
-
-    def __init__(self, options):
-        self.bin = pathlib.Path(options.postgres_binaries)
-        self.postmaster = options.postmaster
-        server, _, _ = options.postgres.rpartition("/")
-        self.psql(options.postgres, "CREATE DATABASE bench")
-        self.url = f"{server}/bench"
-
-    def psql(self, url, sql):
-        subprocess.run([self.bin / "psql", "-q", "-v", "ON_ERROR_STOP=1", url, "-c", sql], check=True)
-
-    def fill(self, count, account):
-        for statement in rows(count, account):
-            series = f"generate_series(0, {count - 1}) AS n"
-            self.psql(self.url, statement.format(series=series, true="TRUE", false="FALSE"))
-        self.psql(self.url, "VACUUM ANALYZE")
-
-    def processor(self):
-        return processor(family(self.postmaster))
-
-    def selecting(self, home, connections, count):
-        """The same of selecting one subscription by its id."""
-        script = home / "select.sql"
-        script.write_text(f"\\set r random(0, {count - 1})\nSELECT * FROM subscriptions WHERE id = 'subn_' || :r;\n")
-        return self.pgbench(script, connections)
-
-    def ceiling(self, home, connections):
-        """Rows a second, and processor time of the database per row in microseconds."""
-        self.psql(self.url, "CREATE TABLE bench_rows (id TEXT PRIMARY KEY, event TEXT, received_at BIGINT)")
-        script = home / "row.sql"
-        script.write_text("\\set r random(1, 1000000000000)\n" + ROW.replace(":id", "'evt_' || :r || '_' || :client_id"))
-        return self.pgbench(script, connections)
-
-    def pgbench(self, script, connections):
-        before = self.processor()
-        command = [
-            self.bin / "pgbench", "-n", "-f", script, "-c", str(connections), "-j", "2", "-M", "prepared",
-            "-T", str(PGBENCH_SECONDS), self.url,
-        ]
-        out = subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL)
-        tps = float(re.search(r"tps = ([\d.]+)", out).group(1))
-        done = int(re.search(r"actually processed: (\d+)", out).group(1))
-        return tps, (self.processor() - before) / done * 1e6
-
-
-class Lite:
-    """SQLite: its processor time is the service's."""
-
-    name = "SQLite"
-
-    def __init__(self, home):
-        self.file = home / "bench.db"
-        self.url = f"sqlite://{self.file}"
-
-    def fill(self, count, account):
-        with contextlib.closing(sqlite3.connect(self.file, timeout=30)) as connection, connection:
-            for statement in rows(count, account):
-                series = (
-                    "(WITH RECURSIVE s(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM s"
-                    f" WHERE n < {count - 1}) SELECT n FROM s)"
-                )
-                connection.execute(statement.format(series=series, true="1", false="0"))
-
-    def processor(self):
-        return 0.0
-
-
-TEMPLATE = {
-    "id": "@EVENT@", "object": "event", "api_version": "2026-09-30.endive", "created": "@CREATED@",
-    "type": "customer.subscription.updated", "livemode": False, "pending_webhooks": 1,
-    "request": {"id": None, "idempotency_key": None},
-    "data": {"object": None, "previous_attributes": {"status": "active"}},
-}
-
-
-def template(stripe):
-    """An event as Stripe sends it, about a subscription as the simulator renders it, in places."""
-
-    def post(path, *pairs):
-        command = ["curl", "-sf", f"http://{stripe}{path}", "-u", "sk_test_simulator:"]
-        for pair in pairs:
-            command += ["-d", pair]
-        return json.loads(subprocess.check_output(command))
-
-    customer = post("/v1/customers", "name=Bench")["id"]
-    method = post("/v1/payment_methods/pm_card_visa/attach", f"customer={customer}")["id"]
-    product = post("/v1/products", "name=Weather")["id"]
-    price = post("/v1/prices", "currency=usd", "unit_amount=1500", f"product={product}", "recurring[interval]=month")["id"]
-    subscription = post(
-        "/v1/subscriptions", f"customer={customer}", f"items[0][price]={price}", f"default_payment_method={method}"
-    )
-    subscription |= {"id": "@SUBSCRIPTION@", "customer": "@CUSTOMER@", "status": "@STATUS@"}
-    subscription["default_payment_method"] = None
-    event = TEMPLATE | {"data": TEMPLATE["data"] | {"object": subscription}}
-    # Stripe sends JSON with line breaks.
-    return json.dumps(event, indent=2).replace('"@CREATED@"', "@CREATED@")
-
-
-def drive(options, address, hook, file, **more):
-    arguments = {
-        "address": address,
-        "hook": hook,
-        "secret": SECRET,
-        "template": file,
-        "subscriptions": options.subscriptions,
-        "connections": options.connections,
-        "events": options.events,
-    }
-    command = [str(options.binaries / "ingest")]
-    for name, value in (arguments | more).items():
-        command += [f"--{name}", str(value)]
-    return json.loads(subprocess.check_output(command, text=True))
+from bench import Lite, Postgres, options_of, peak, serving
 
 
 def measure(options, database, out):
-    """One engine: the setting up, then new events, the same ones again, and new ones at half the rate."""
-    home = options.home / database.name
-    home.mkdir()
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("PORTAL_BILLING")}
-    program = str(options.binaries / "portal-billing")
-    environment = kept | {
-        "PORTAL_BILLING__DATA_DIR": str(home / "data"),
-        "PORTAL_BILLING__DATABASE__URL": database.url,
-        "PORTAL_BILLING__SERVER__LISTEN": "127.0.0.1:0",
-    }
-    with contextlib.ExitStack() as stack:
-        log = stack.enter_context((home / "simulator.log").open("w"))
-        command = [str(options.binaries / "stripe-simulator"), "--listen", "127.0.0.1:0"]
-        stripe = stack.enter_context(process(command, kept, "stdout", log))
-        environment["PORTAL_BILLING__STRIPE__BASE_URL"] = f"http://{stripe}"
-        log = stack.enter_context((home / "service.log").open("w"))
-        address = stack.enter_context(process([program, "serve"], environment, "stderr", log))
-        pid = [
-            int(path.parent.name)
-            for path in pathlib.Path("/proc").glob("[0-9]*/cmdline")
-            if path.read_bytes().startswith(program.encode() + b"\0serve")
-        ][-1]
-        command = [program, "token", "--portal", "*", "--scope", "all", "--lifetime", "12h"]
-        token = subprocess.check_output(command, env=environment, text=True).strip()
-        base, module = f"http://{address}", "/v1/portals/bench/modules/stripe"
-        call(base, token, "PUT", "/v1/portals/bench", {"title": "Bench"})
-        call(base, token, "PUT", module, {"enabled": True})
-        keys = {"secret_key": "sk_test_simulator", "publishable_key": "pk_test_simulator", "webhook_secret": SECRET}
-        call(base, token, "PUT", f"{module}/credentials", keys)
-        endpoint = call(base, token, "POST", f"{module}/webhook-endpoint")
-        hook = endpoint["url"].rpartition("/")[2]
-        database.fill(options.subscriptions, endpoint["stripe"]["account"])
-        file = home / "event.json"
-        file.write_text(template(stripe))
+    """One engine: new events, the same ones again, new ones at half the rate; reads; creation."""
+    results = out[database.name] = {}
+    with serving(options, database) as service:
+        database.fill(options.subscriptions, service.account)
+        many = {"events": options.events, "subscriptions": options.subscriptions}
 
         def timed(**more):
-            before = processor([pid]), database.processor()
-            result = drive(options, address, hook, file, **more)
-            # How fast something is refused is nothing that anybody wants to know.
-            if result["failed"]:
-                raise SystemExit(f"{more}: {result['failed']} of {result['requests']} requests failed")
-            after = processor([pid]), database.processor()
-            for name, a, b in zip(("service_us", "database_us"), before, after):
-                result[name] = (b - a) / result["requests"] * 1e6
-            return result
+            return service.timed(**(many | more))
 
         timed(run=1, events=2_000)
-        results = {}
         if isinstance(database, Postgres):
-            results["pgbench before"] = dict(zip(("per_second", "database_us"), database.ceiling(home, options.connections)))
+            ceiling = database.ceiling(service.home, options.connections)
+            results["pgbench insert"] = dict(zip(("per_second", "database_us"), ceiling))
         results["new events"] = timed(run=2)
         results["the same again"] = timed(run=2)
         results["four copies of new ones"] = timed(run=3, copies=4, events=options.events // 4)
         rate = int(results["new events"]["per_second"] / 2)
         results["new events at half the rate"] = timed(run=4, rate=rate)
-        reads = call(f"http://{stripe}", "", "GET", "/_simulator/requests")["counts"]
+        reads = service.asked_of_stripe()
         if isinstance(database, Postgres):
-            ceiling = database.selecting(home, options.connections, options.subscriptions)
+            ceiling = database.selecting(service.home, options.connections, options.subscriptions)
             results["pgbench select"] = dict(zip(("per_second", "database_us"), ceiling))
         # Every customer may subscribe to it once, and Stripe has nothing to do with it.
-        plans = [{"id": "free", "title": "Free", "pricing": {"model": "free"}}]
-        product = {"title": "Open", "version": "1.0.0", "state": "published", "plans": plans}
-        call(base, token, "PUT", "/v1/portals/bench/products/open", product)
+        service.publish("open", {"id": "free", "title": "Free", "pricing": {"model": "free"}})
         subscriptions = "/v1/portals/bench/subscriptions"
+        access = {"path": f"{subscriptions}/subn_@N@/access"}
+        busy = min(options.subscriptions, 1_000)
         asked = {
             "hello": {"path": "/healthz"},
             "one subscription": {"path": f"{subscriptions}/subn_@N@"},
-            "access": {"path": f"{subscriptions}/subn_@N@/access"},
+            "access, each asked twice": access,
+            "access, each asked often": access | {"subscriptions": busy},
             "a customer's subscriptions": {"path": f"{subscriptions}?customer=ext:ext-@N@&limit=10"},
         }
         for what, more in asked.items():
-            results[what] = timed(run=5, token=token, **more)
-        order = {"path": subscriptions, "token": token, "events": min(options.events, options.subscriptions)}
+            results[what] = timed(run=5, **more)
+        order = {"path": subscriptions, "events": min(options.events, options.subscriptions)}
         order["body"] = json.dumps({"customer": "ext:ext-@N@", "product": "open", "plan": "free"})
         results["free subscriptions made"] = timed(run=6, **order)
         results["the same keys again"] = timed(run=6, **order)
-        results["memory"] = {"peak_mib": peak(pid)}
+        results["memory"] = {"peak_mib": peak(service.pid)}
         results["reads from Stripe"] = {"count": reads.get("GET /v1/subscriptions/{subscription_exposed_id}", 0)}
-        out[database.name] = results
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--binaries", type=pathlib.Path, required=True)
-    parser.add_argument("--home", type=pathlib.Path, required=True)
-    parser.add_argument("--postgres", required=True)
-    parser.add_argument("--postgres-binaries", required=True)
-    parser.add_argument("--postmaster", type=int, required=True)
     parser.add_argument("--events", type=int, default=20_000)
     parser.add_argument("--subscriptions", type=int, default=10_000)
     parser.add_argument("--connections", type=int, default=64)
-    options = parser.parse_args()
+    options = options_of(parser)
     out = {}
     measure(options, Postgres(options), out)
-    measure(options, Lite(options.home), out)
+    measure(options, Lite(options), out)
     print(f"{platform.platform()}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
     for name, results in out.items():
         print(f"\n{name}")
@@ -294,15 +72,17 @@ def main():
                 for key, value in result.items()
             )
             print(f"  {what}: {figures}")
-    rows_per_second = out["PostgreSQL"]["pgbench before"]["per_second"]
+    inserted = out["PostgreSQL"]["pgbench insert"]["per_second"]
     selected = out["PostgreSQL"]["pgbench select"]["per_second"]
     for name, results in out.items():
         of = lambda what, whole: results[what]["per_second"] / whole  # noqa: E731
+        used = lambda what: results[what]["service_us"] + results[what]["database_us"]  # noqa: E731
         hello = results["hello"]["per_second"]
         print(
-            f"{name}: new events {of('new events', rows_per_second):.2f} of pgbench's inserts,"
-            f" one subscription {of('one subscription', selected):.2f} of its selects,"
-            f" access {of('access', hello):.2f} of the hello route"
+            f"{name}: new events {of('new events', inserted):.2f} of pgbench's inserts (target 0.7),"
+            f" a repeated one {used('the same again') / used('new events'):.2f} of a new one's processor time (0.33),"
+            f" one subscription {of('one subscription', selected):.2f} of pgbench's selects (0.3),"
+            f" access {of('access, each asked often', hello):.2f} of the hello route (0.7)"
         )
 
 

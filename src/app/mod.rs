@@ -14,7 +14,7 @@ use crate::secret::MasterKeys;
 use crate::store::audit::Stamp;
 use crate::store::{Conn, Store, StoreError};
 use crate::stripe::StripeClient;
-use access::AccessSettings;
+use access::{AccessSettings, Book};
 use answer::Render;
 use budget::Budget;
 use deliveries::DeliverySettings;
@@ -64,6 +64,7 @@ pub struct App {
     spawn: Spawn,
     operation_settings: OperationSettings,
     access_settings: AccessSettings,
+    book: Arc<Book>,
     budget: Arc<Budget>,
     waiters: Arc<Waiters>,
     courier: Courier,
@@ -153,6 +154,7 @@ impl App {
             render: parts.render,
             spawn: parts.spawn,
             operation_settings: parts.operations,
+            book: Arc::new(Book::new(parts.access.stale_ms)),
             access_settings: parts.access,
             waiters: Arc::default(),
             courier: parts.courier,

@@ -269,6 +269,9 @@ settings! {
         token_seconds: u32 = 240, in 1..=300;
         /// Days for which one key signs before the next one takes over.
         signing_key_days: u32 = 30, in 1..=3_650;
+        /// Milliseconds for which a change made by another replica may go unseen in answers about
+        /// access. 0: each answer is read from the database.
+        stale_ms: u32 = 500, in 0..=1_000;
     }
 
     /// Events sent to portals' own webhook endpoints.

@@ -114,7 +114,7 @@ pub struct TaxId {
 }
 
 /// How a caller names a customer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CustomerRef {
     /// By our id, `org_…`.
     Id(String),

@@ -5,6 +5,7 @@
 //! newer here than Stripe's answer is none.
 
 use super::customer::{Address, Customer};
+use super::invoice::Invoice;
 use super::operation::named;
 use super::payment_method::{Card, PaymentMethod, State};
 use super::slug::Slug;
@@ -350,6 +351,37 @@ pub fn subscription_fields(before: &Subscription, after: &Subscription) -> Vec<&
         (
             "stripe",
             (&before.stripe, &before.stripe_item) != (&after.stripe, &after.stripe_item),
+        ),
+    ];
+    checks
+        .into_iter()
+        .filter_map(|(field, differs)| differs.then_some(field))
+        .collect()
+}
+
+/// The fields in which what would become of an invoice differs from it.
+pub fn invoice_fields(before: &Invoice, after: &Invoice) -> Vec<&'static str> {
+    let checks = [
+        ("subscription", before.subscription != after.subscription),
+        ("number", before.number != after.number),
+        ("status", before.status != after.status),
+        ("subtotal", before.subtotal != after.subtotal),
+        ("total", before.total != after.total),
+        ("amount_due", before.amount_due != after.amount_due),
+        ("amount_paid", before.amount_paid != after.amount_paid),
+        ("lines", before.lines != after.lines),
+        ("period", before.period != after.period),
+        ("due_at", before.due_at != after.due_at),
+        (
+            "next_attempt_at",
+            before.next_attempt_at != after.next_attempt_at,
+        ),
+        ("attempt_count", before.attempt_count != after.attempt_count),
+        ("hosted_url", before.hosted_url != after.hosted_url),
+        ("pdf_url", before.pdf_url != after.pdf_url),
+        (
+            "action",
+            before.action_required() != after.action_required(),
         ),
     ];
     checks

@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::http::header;
@@ -98,7 +99,7 @@ pub struct InPortal<S> {
     /// The portal's name.
     pub portal: Slug,
     /// Who asks.
-    pub caller: Caller,
+    pub caller: Arc<Caller>,
     scope: PhantomData<S>,
 }
 
@@ -128,7 +129,7 @@ pub struct WithinPortal<S> {
     /// The portal's name.
     pub portal: Slug,
     /// Who asks.
-    pub caller: Caller,
+    pub caller: Arc<Caller>,
     scope: PhantomData<S>,
 }
 

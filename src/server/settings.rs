@@ -120,6 +120,7 @@ pub(super) fn operation_settings(config: &Config) -> OperationSettings {
 pub(super) const fn access_settings(config: &Config) -> AccessSettings {
     AccessSettings {
         max_age_seconds: config.access.max_age_seconds,
+        stale_ms: config.access.stale_ms,
         token_seconds: config.access.token_seconds,
         signing_key_days: config.access.signing_key_days,
     }

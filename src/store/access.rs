@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::conn::db;
-use super::schema::{customers, stripe_modules, subscriptions};
+use super::schema::{customers, event_heads, portals, stripe_modules, subscriptions};
 use super::stripe_modules::read_on_unpaid;
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;
@@ -54,7 +54,7 @@ struct HeldRow {
     cancel_at: Option<i64>,
 }
 
-type RulesRow = Option<(i32, String)>;
+pub(super) type RulesRow = Option<(i32, String)>;
 
 impl TryFrom<HeldRow> for Held {
     type Error = StoreError;
@@ -81,18 +81,21 @@ impl TryFrom<HeldRow> for Held {
 fn grounds(
     (customer, external_id, held, rules): (String, String, Option<HeldRow>, RulesRow),
 ) -> Result<Grounds, StoreError> {
-    let rules = match rules {
+    Ok(Grounds {
+        customer,
+        external_id,
+        subscription: held.map(Held::try_from).transpose()?,
+        rules: read_rules(rules)?,
+    })
+}
+
+pub(super) fn read_rules(row: RulesRow) -> Result<Rules, StoreError> {
+    Ok(match row {
         Some((grace_period_days, on_unpaid)) => Rules {
             grace_period_days,
             on_unpaid: read_on_unpaid(&on_unpaid)?,
         },
         None => Rules::default(),
-    };
-    Ok(Grounds {
-        customer,
-        external_id,
-        subscription: held.map(Held::try_from).transpose()?,
-        rules,
     })
 }
 
@@ -119,6 +122,7 @@ macro_rules! rules {
         (stripe_modules::grace_period_days, stripe_modules::on_unpaid).nullable()
     };
 }
+pub(super) use rules;
 
 /// The grounds of a subscription of the portal; `None`: it has none of that id.
 ///
@@ -197,4 +201,38 @@ pub async fn of_customer(
         CustomerRef::External(external_id) => first!(customers::external_id.eq(external_id)),
     };
     row.map(grounds).transpose()
+}
+
+/// How far a portal's feed has come, and what else decides about access in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Feed {
+    /// The portal's name.
+    pub portal: String,
+    /// The place of its newest event; 0: it has none.
+    pub position: i64,
+    /// Its settings.
+    pub rules: Rules,
+}
+
+/// The feeds of those of the portals that exist.
+///
+/// # Errors
+/// What the database answers.
+pub async fn feeds(conn: &mut Conn, names: &[&str]) -> Result<Vec<Feed>, StoreError> {
+    let rows: Vec<(String, Option<i64>, RulesRow)> = db!(conn, c => portals::table
+        .left_join(event_heads::table.on(event_heads::portal_id.eq(portals::id)))
+        .left_join(stripe_modules::table.on(stripe_modules::portal_id.eq(portals::id)))
+        .filter(portals::id.eq_any(names))
+        .select((portals::id, event_heads::position.nullable(), rules!()))
+        .load(c)
+        .await)?;
+    rows.into_iter()
+        .map(|(portal, position, rules)| {
+            Ok(Feed {
+                portal,
+                position: position.unwrap_or(0),
+                rules: read_rules(rules)?,
+            })
+        })
+        .collect()
 }

@@ -113,6 +113,26 @@ pub async fn list(
     Ok(rows.into_iter().map(Event::from).collect())
 }
 
+/// The organizations (external ids) that the events behind the place `after` up to the place `until` concern;
+/// `None` stands for those that concern none in particular.
+///
+/// # Errors
+/// What the database answers.
+pub async fn organizations(
+    conn: &mut Conn,
+    portal: &Slug,
+    (after, until): (i64, i64),
+) -> Result<Vec<Option<String>>, StoreError> {
+    Ok(db!(conn, c => events::table
+        .filter(events::portal_id.eq(portal.as_str()))
+        .filter(events::position.gt(after))
+        .filter(events::position.le(until))
+        .select(events::organization)
+        .distinct()
+        .load(c)
+        .await)?)
+}
+
 /// The events of these ids.
 ///
 /// # Errors

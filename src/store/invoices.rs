@@ -10,6 +10,7 @@ use super::schema::{customers, invoice_lines, invoices};
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;
 use crate::domain::invoice::{Invoice, Latest, Line, Status};
+use crate::domain::reconciliation::Reconciliation;
 use crate::domain::slug::Slug;
 use crate::domain::stripe_key::Mode;
 use crate::domain::stripe_link::StripeLink;
@@ -384,6 +385,33 @@ pub async fn list(
             .await?
     });
     with_lines(conn, rows).await
+}
+
+/// How many are given by one call of [`unsettled`].
+const UNSETTLED_MAX: i64 = 100;
+
+/// Invoices with which something may still happen (our id, Stripe's id), of the portal in the account and
+/// mode of a reconciliation, behind our id `after`, in the order of our ids.
+///
+/// # Errors
+/// What the database answers.
+pub async fn unsettled(
+    conn: &mut Conn,
+    it: &Reconciliation,
+    after: &str,
+) -> Result<Vec<(String, String)>, StoreError> {
+    let open = [Status::Draft, Status::Open, Status::Uncollectible].map(Status::as_str);
+    Ok(db!(conn, c => invoices::table
+        .filter(invoices::portal_id.eq(it.portal.as_str()))
+        .filter(invoices::status.eq_any(open))
+        .filter(invoices::stripe_account.eq(&it.account))
+        .filter(invoices::stripe_livemode.eq(it.mode.livemode()))
+        .filter(invoices::id.gt(after))
+        .order(invoices::id)
+        .limit(UNSETTLED_MAX)
+        .select((invoices::id, invoices::stripe_id))
+        .load(c)
+        .await)?)
 }
 
 /// Adds an invoice with its lines.

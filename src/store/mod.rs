@@ -5,6 +5,7 @@
 //! so a network call inside a transaction cannot be written.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use diesel_async::AsyncPgConnection;
@@ -112,6 +113,8 @@ struct Shared {
     settings: StoreSettings,
     /// SQLite has one writer at a time; waiting here is fair, waiting for its lock is not.
     lite_writer: Mutex<Option<Conn>>,
+    /// Transactions that were, or may have been, committed by this process.
+    commits: AtomicU64,
 }
 
 enum Local {
@@ -126,6 +129,7 @@ impl Store {
         let shared = Arc::new(Shared {
             settings,
             lite_writer: Mutex::new(None),
+            commits: AtomicU64::new(0),
         });
         Ok(Self { shared, local })
     }
@@ -185,6 +189,9 @@ impl Store {
             attempt += 1;
             let mut lease = self.writer().await?;
             let (outcome, stage) = run_transaction(&mut lease, &work).await;
+            if stage == Stage::Commit {
+                self.shared.commits.fetch_add(1, Ordering::Release);
+            }
             let again = attempt < MAX_ATTEMPTS
                 && match &outcome {
                     Err(StoreError::Disconnected(_)) => stage != Stage::Commit,
@@ -197,6 +204,12 @@ impl Store {
             }
             back_off(attempt).await;
         }
+    }
+
+    /// How many transactions this process has committed, through whichever worker: while it is the same,
+    /// nothing was changed here.
+    pub fn commits(&self) -> u64 {
+        self.shared.commits.load(Ordering::Acquire)
     }
 
     /// Whether the database answers.

@@ -297,6 +297,15 @@ pub async fn see(conn: &mut Conn, id: &str, stripe_id: &str) -> Result<(), Store
     Ok(())
 }
 
+/// Whether Stripe's lists have shown this object.
+///
+/// # Errors
+/// What the database answers.
+pub async fn has_seen(conn: &mut Conn, id: &str, stripe_id: &str) -> Result<bool, StoreError> {
+    let seen = reconciliation_seen::table.find((id, stripe_id));
+    Ok(db!(conn, c => select(exists(seen)).get_result(c).await)?)
+}
+
 /// Forgets what was seen.
 ///
 /// # Errors

@@ -363,7 +363,9 @@ diesel::table! {
 
 diesel::allow_tables_to_appear_in_same_query!(
     customers,
+    event_heads,
     invoices,
+    portals,
     stripe_modules,
     subscription_actions,
     subscriptions,

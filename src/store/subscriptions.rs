@@ -1,16 +1,19 @@
 //! Subscriptions.
 
-use diesel::dsl::{exists, select};
+use diesel::dsl::{exists, select, sql};
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
 
+use super::access::{RulesRow, read_rules, rules};
 use super::conn::db;
 use super::invoices::LatestRow;
-use super::schema::{customers, invoices, subscription_actions, subscriptions};
+use super::schema::{customers, invoices, stripe_modules, subscription_actions, subscriptions};
 use super::subscription_actions::{ActionRow, StoredAction};
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;
+use crate::domain::access::Rules;
 use crate::domain::invoice::Latest;
 use crate::domain::slug::Slug;
 use crate::domain::stripe_key::Mode;
@@ -198,6 +201,8 @@ pub struct Shown {
     pub organization: String,
     /// Where the customer lives at Stripe.
     pub stripe_customer: Option<StripeLink>,
+    /// The portal's settings, as far as access depends on them.
+    pub rules: Rules,
     /// What the consumer has to do to finish it.
     pub action: Option<StoredAction>,
     /// Its last invoice, if that is known here.
@@ -207,6 +212,7 @@ pub struct Shown {
 type ShownRow = (
     SubscriptionRow,
     (String, Option<String>, Option<bool>, Option<String>),
+    RulesRow,
     Option<ActionRow>,
     Option<LatestRow>,
 );
@@ -214,7 +220,7 @@ type ShownRow = (
 impl TryFrom<ShownRow> for Shown {
     type Error = StoreError;
 
-    fn try_from((row, customer, action, latest): ShownRow) -> Result<Self, StoreError> {
+    fn try_from((row, customer, rules, action, latest): ShownRow) -> Result<Self, StoreError> {
         let (organization, account, livemode, id) = customer;
         let link = account.zip(livemode).zip(id);
         Ok(Self {
@@ -225,6 +231,7 @@ impl TryFrom<ShownRow> for Shown {
                 mode: Mode::from_livemode(livemode),
                 id,
             }),
+            rules: read_rules(rules)?,
             action: action.map(StoredAction::from),
             latest_invoice: latest.map(Latest::try_from).transpose()?,
         })
@@ -236,6 +243,9 @@ macro_rules! shown {
     () => {
         subscriptions::table
             .inner_join(customers::table.on(customers::id.eq(subscriptions::customer_id)))
+            .left_join(
+                stripe_modules::table.on(stripe_modules::portal_id.eq(subscriptions::portal_id)),
+            )
             .left_join(
                 subscription_actions::table
                     .on(subscription_actions::subscription_id.eq(subscriptions::id)),
@@ -263,6 +273,7 @@ macro_rules! shown {
                     customers::stripe_livemode,
                     customers::stripe_id,
                 ),
+                rules!(),
                 Option::<ActionRow>::as_select(),
                 Option::<LatestRow>::as_select(),
             ))
@@ -332,7 +343,7 @@ pub async fn list(
             // The second says what the first does, so that the partial index is used.
             query = query
                 .filter(subscriptions::application.eq(application))
-                .filter(subscriptions::application.ne(""));
+                .filter(sql::<Bool>("subscriptions.application <> ''"));
         }
         if let Some(from) = filter.from {
             query = query.filter(subscriptions::created_at.ge(from.as_millis()));

@@ -75,7 +75,8 @@ async fn authenticate(authenticator: &Authenticator, token: &str) -> Result<Call
     let mut headers = HeaderMap::new();
     let value = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
     headers.insert(AUTHORIZATION, value);
-    authenticator.authenticate(&headers).await
+    let caller = authenticator.authenticate(&headers).await?;
+    Ok(Caller::clone(&caller))
 }
 
 async fn refusal(authenticator: &Authenticator, token: &str) -> Option<Code> {

@@ -1,11 +1,16 @@
-//! Access: whether a subscription may use the API now. Read from the database each time, so that a
-//! change counts at once on every replica.
+//! Access: whether a subscription may use the API now. What the decision is made from is read from the
+//! database, or was and has not changed since (`book`); the decision itself is made anew each time.
 
+mod book;
 mod keys;
 mod tokens;
 
 pub use keys::{KeySet, PublicKey};
 pub use tokens::AccessToken;
+
+pub(super) use book::Book;
+
+use std::sync::Arc;
 
 use super::{App, Context};
 use crate::clock::Timestamp;
@@ -15,6 +20,7 @@ use crate::domain::error::Error;
 use crate::domain::slug::Slug;
 use crate::store::access::{self, Grounds};
 use crate::store::{Conn, StoreError};
+use book::Told;
 
 /// What is told about access, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +31,8 @@ pub struct AccessSettings {
     pub token_seconds: u32,
     /// Days for which a key signs.
     pub signing_key_days: u32,
+    /// Milliseconds for which a change made by another replica may go unseen.
+    pub stale_ms: u32,
 }
 
 impl Default for AccessSettings {
@@ -33,12 +41,13 @@ impl Default for AccessSettings {
             max_age_seconds: 30,
             token_seconds: 240,
             signing_key_days: 30,
+            stale_ms: 500,
         }
     }
 }
 
 /// Whose access is asked about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum AccessTo {
     /// That of a subscription, `subn_…`.
     Subscription(String),
@@ -86,19 +95,45 @@ impl App {
         portal: &Slug,
         asked: &AccessTo,
     ) -> Result<AccessAnswer, Error> {
-        let grounds = self
-            .store
-            .read(async |conn| grounds(conn, context, portal, asked).await)
-            .await?;
+        let grounds = self.grounds(portal, asked).await?;
+        let grounds = grounds
+            .filter(|grounds| is_visible(grounds, context))
+            .ok_or_else(Error::not_found)?;
         let now = self.clock.now();
         let access = decision(&grounds, now);
-        let held = grounds.subscription;
+        let held = grounds.subscription.as_ref();
         Ok(AccessAnswer {
             max_age_seconds: holds_for(&access, now, self.access_settings.max_age_seconds),
             access,
-            plan: held.as_ref().map(|held| held.plan.clone()),
-            subscription: held.map(|held| held.id),
+            plan: held.map(|held| held.plan.clone()),
+            subscription: held.map(|held| held.id.clone()),
         })
+    }
+
+    /// The grounds as they are, or were a moment ago at another replica.
+    async fn grounds(
+        &self,
+        portal: &Slug,
+        asked: &AccessTo,
+    ) -> Result<Option<Arc<Grounds>>, StoreError> {
+        let ask = || self.book.ask(portal, asked, self.store.commits());
+        if matches!(ask(), Told::Stale) {
+            self.book.look(&self.store).await?;
+        }
+        let mark = match ask() {
+            Told::Grounds(grounds) => return Ok(Some(grounds)),
+            Told::Nothing(mark) => mark,
+            // Something was committed while it was looked.
+            Told::Stale => None,
+        };
+        let read = self
+            .store
+            .read(async |conn| grounds(conn, portal, asked).await)
+            .await?;
+        if let Some(grounds) = &read {
+            self.book.keep(portal, asked, grounds, mark);
+        }
+        Ok(read.map(Arc::new))
     }
 }
 
@@ -107,29 +142,29 @@ fn decision(grounds: &Grounds, now: Timestamp) -> Access {
     held.map_or(Access::NONE, |held| decide(&held.facts, grounds.rules, now))
 }
 
-/// What a decision is made from, if the caller may ask. One query.
+/// Whether the caller may know of it.
+fn is_visible(grounds: &Grounds, context: &Context) -> bool {
+    let organization = context.organization.as_ref();
+    organization.is_none_or(|organization| *organization == grounds.external_id)
+}
+
+/// What a decision is made from. One query.
 async fn grounds(
     conn: &mut Conn,
-    context: &Context,
     portal: &Slug,
     asked: &AccessTo,
-) -> Result<Grounds, StoreError> {
-    let found = match asked {
-        AccessTo::Subscription(id) => access::of_subscription(conn, portal, id).await?,
+) -> Result<Option<Grounds>, StoreError> {
+    match asked {
+        AccessTo::Subscription(id) => access::of_subscription(conn, portal, id).await,
         AccessTo::Product {
             customer,
             product,
             application,
         } => {
             let application = application.as_deref();
-            access::of_customer(conn, portal, customer, product, application).await?
+            access::of_customer(conn, portal, customer, product, application).await
         }
-    };
-    let visible = |grounds: &Grounds| {
-        let organization = context.organization.as_ref();
-        organization.is_none_or(|organization| *organization == grounds.external_id)
-    };
-    Ok(found.filter(visible).ok_or_else(Error::not_found)?)
+    }
 }
 
 #[cfg(test)]

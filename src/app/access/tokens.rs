@@ -3,7 +3,7 @@
 use data_encoding::BASE64URL_NOPAD;
 use serde::Serialize;
 
-use super::{AccessTo, decision, grounds};
+use super::{AccessTo, decision, grounds, is_visible};
 use crate::app::{App, Context};
 use crate::clock::Timestamp;
 use crate::domain::error::Error;
@@ -70,7 +70,9 @@ impl App {
         let ask = async || {
             self.store
                 .read(async |conn| {
-                    let grounds = grounds(conn, context, portal, asked).await?;
+                    let grounds = grounds(conn, portal, asked).await?;
+                    let seen = grounds.filter(|grounds| is_visible(grounds, context));
+                    let grounds = seen.ok_or_else(Error::not_found)?;
                     let key = signing_keys::active(conn).await?;
                     Ok((grounds, key))
                 })

@@ -23,8 +23,8 @@ use crate::domain::slug::Slug;
 use crate::store::stripe_events::{self, Settled, StoredEvent};
 use crate::store::{self, Conn, StoreError};
 use crate::stripe::{
-    self, FrozenRequest, Invoice, InvoiceLine, List, Page, RawReply, StripeError, customers,
-    invoices, payment_methods, subscriptions,
+    self, FrozenRequest, Invoice, RawReply, StripeError, customers, invoices, payment_methods,
+    subscriptions,
 };
 
 /// Events taken up at once.
@@ -37,7 +37,7 @@ const READS_AT_ONCE: usize = 8;
 const RETRY_MS: i64 = 1_000;
 const RETRY_MAX_MS: i64 = 600_000;
 /// Pages of a hundred lines that are read of one invoice.
-const LINE_PAGES_MAX: usize = 50;
+pub(in crate::app) const LINE_PAGES_MAX: usize = 50;
 /// Attempts after which an event is a dead letter: days.
 const ATTEMPTS_MAX: i32 = 500;
 
@@ -252,15 +252,11 @@ impl App {
     async fn whole_invoice(&self, event: &Incoming, reply: &RawReply) -> Result<Invoice, Failed> {
         let mut said: Invoice = reply.read()?;
         for _ in 0..LINE_PAGES_MAX {
-            if !said.lines.has_more {
+            let Some(request) = said.more_lines()? else {
                 break;
-            }
-            let after = said.lines.data.last().map(|line| line.id.as_str());
-            let request = invoices::lines(&said.id, Page::largest(after))?;
+            };
             let (reply, _) = self.read_from_stripe(event, &request).await?;
-            let page: List<InvoiceLine> = reply.read()?;
-            said.lines.has_more = page.has_more && !page.data.is_empty();
-            said.lines.data.extend(page.data);
+            said.take_lines(reply.read()?);
         }
         Ok(said)
     }

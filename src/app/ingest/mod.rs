@@ -26,6 +26,7 @@ mod tell;
 mod work;
 
 pub(super) use hooks::Hooks;
+pub(super) use inbox::LINE_PAGES_MAX;
 pub(super) use intake::Intake;
 
 use super::App;

@@ -6,7 +6,7 @@ mod snapshot;
 mod upcoming;
 
 pub use settle::Settlement;
-pub(super) use snapshot::snapshot;
+pub(super) use snapshot::{snapshot, spoken_at};
 pub use upcoming::UpcomingView;
 
 use super::answer::Outcome;
@@ -163,7 +163,7 @@ impl App {
     ///
     /// # Errors
     /// `concurrent_change`.
-    async fn store_invoice(
+    pub(super) async fn store_invoice(
         &self,
         conn: &mut Conn,
         context: &Context,
@@ -181,7 +181,20 @@ impl App {
         if after.version == before.version {
             return Ok(());
         }
-        let change = after.change(Some(before));
+        self.tell_of_invoice(conn, context, organization, Some(before), after)
+            .await
+    }
+
+    /// Tells of a version of an invoice, and stores the subscription that shows it.
+    pub(super) async fn tell_of_invoice(
+        &self,
+        conn: &mut Conn,
+        context: &Context,
+        organization: &str,
+        before: Option<&Invoice>,
+        after: &Invoice,
+    ) -> Result<(), StoreError> {
+        let change = after.change(before);
         self.record(conn, context, &after.portal, &after.entry(change))
             .await?;
         let fact = Fact {
@@ -198,7 +211,7 @@ impl App {
         let Some(subscription) = store::subscriptions::find(conn, id).await? else {
             return Ok(());
         };
-        let shows = after.shown_by(Some(before), &subscription, self.clock.now());
+        let shows = after.shown_by(before, &subscription, self.clock.now());
         match shows {
             None => Ok(()),
             Some(next) => {

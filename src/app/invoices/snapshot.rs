@@ -86,7 +86,7 @@ pub(in crate::app) fn snapshot(
 
 /// The latest time that an invoice itself speaks of as past: Stripe's own clock, and the same however
 /// often and late the same answer is repeated.
-pub(super) fn spoken_at(said: &there::Invoice) -> Timestamp {
+pub(in crate::app) fn spoken_at(said: &there::Invoice) -> Timestamp {
     let came = &said.status_transitions;
     [
         said.created,

@@ -2,11 +2,13 @@
 
 use crate::app::App;
 use crate::app::budget::Class;
+use crate::app::ingest::LINE_PAGES_MAX;
 use crate::domain::reconciliation::Reconciliation;
 use crate::domain::stripe_key::ApiKey;
-use crate::store::{self, StoreError};
+use crate::store::{self, StoreError, reconciliations};
 use crate::stripe::{
-    FrozenRequest, List, Outcome, Page, RawReply, StripeError, customers, payment_methods,
+    FrozenRequest, Invoice, InvoiceStatus, List, Outcome, Page, RawReply, StripeError, customers,
+    payment_methods,
 };
 
 /// Pages of one customer's payment methods.
@@ -17,6 +19,10 @@ pub(super) enum Said {
     Reply(RawReply),
     /// That there is no such object.
     Missing,
+    /// A page of invoices, each with all its lines.
+    Invoices(List<Invoice>),
+    /// An invoice with all its lines.
+    Invoice(Box<Invoice>),
     /// The payment methods of a customer, and the customer itself where it may be needed.
     Methods(
         Vec<payment_methods::PaymentMethod>,
@@ -61,6 +67,54 @@ impl Caller<'_> {
             .await;
         self.requests += 1;
         self.app.stripe.send_frozen(self.key, None, request).await
+    }
+
+    /// A page of invoices with their lines.
+    pub(super) async fn invoices(&mut self, request: &FrozenRequest) -> Result<Said, Failed> {
+        let mut page: List<Invoice> = self.call(request).await?.read()?;
+        for said in &mut page.data {
+            self.complete(said).await?;
+        }
+        Ok(Said::Invoices(page))
+    }
+
+    /// One invoice with its lines.
+    pub(super) async fn invoice(&mut self, request: &FrozenRequest) -> Result<Said, Failed> {
+        let reply = match self.call(request).await {
+            Ok(reply) => reply,
+            Err(error) if error.outcome() == Outcome::Missing => return Ok(Said::Missing),
+            Err(error) => return Err(error.into()),
+        };
+        let mut said: Box<Invoice> = reply.read()?;
+        self.complete(&mut said).await?;
+        Ok(Said::Invoice(said))
+    }
+
+    /// The lines of an invoice beyond the ten that it comes with, while they may still change or are not
+    /// known here.
+    async fn complete(&mut self, said: &mut Invoice) -> Result<(), Failed> {
+        let over = matches!(said.status, Some(InvoiceStatus::Paid | InvoiceStatus::Void));
+        if !said.lines.has_more || (over && self.knows(&said.id).await?) {
+            return Ok(());
+        }
+        for _ in 0..LINE_PAGES_MAX {
+            let Some(request) = said.more_lines()? else {
+                break;
+            };
+            said.take_lines(self.call(&request).await?.read()?);
+        }
+        Ok(())
+    }
+
+    async fn knows(&self, stripe_id: &str) -> Result<bool, StoreError> {
+        let (account, mode) = (&self.it.account, self.it.mode);
+        self.app
+            .store
+            .read(async |conn| {
+                let owner = reconciliations::owner_of(conn, account, mode, stripe_id).await?;
+                Ok(owner.is_some())
+            })
+            .await
     }
 
     /// The payment methods of a customer, and where one of them is not known here, the customer itself;

@@ -12,6 +12,7 @@
 mod adopt;
 mod call;
 mod customers;
+mod invoices;
 mod methods;
 mod round;
 mod step;

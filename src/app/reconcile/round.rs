@@ -119,6 +119,23 @@ impl Round {
         Ok(whose)
     }
 
+    /// Our id of an object at Stripe, if it is the portal's and of this kind.
+    pub(super) async fn local(
+        &self,
+        conn: &mut Conn,
+        kind: &str,
+        stripe_id: Option<&str>,
+    ) -> Result<Option<String>, StoreError> {
+        let Some(id) = stripe_id else {
+            return Ok(None);
+        };
+        let (account, mode) = (&self.it.account, self.it.mode);
+        let owner = reconciliations::owner_of(conn, account, mode, id).await?;
+        Ok(owner
+            .filter(|(portal, object)| *portal == self.it.portal && object.kind == kind)
+            .map(|(_, object)| object.local_id))
+    }
+
     pub(super) fn next_phase(&mut self) {
         self.it.phase = self.it.phase.next();
         self.it.place = String::new();

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::call::{Caller, Failed, Said};
 use super::round::Round;
-use super::{LEASE_MS, lease_lost};
+use super::{LEASE_MS, concurrent, lease_lost};
 use crate::app::App;
 use crate::app::stripe_errors::refusal;
 use crate::clock::Timestamp;
@@ -16,7 +16,7 @@ use crate::domain::reconciliation::{Phase, Reconciliation, Status};
 use crate::store::stripe_objects::{CUSTOMER, SUBSCRIPTION};
 use crate::store::{Conn, StoreError, reconciliations};
 use crate::stripe::{
-    FrozenRequest, List, Outcome, Page, RawReply, StripeError, customers, subscriptions,
+    FrozenRequest, List, Outcome, Page, RawReply, StripeError, customers, invoices, subscriptions,
 };
 
 /// Failures in a row after which a reconciliation is given up.
@@ -39,6 +39,10 @@ enum Ask {
     Page(FrozenRequest),
     /// One thing of ours, by our id of it.
     Thing(String, FrozenRequest),
+    /// A page of the list of invoices.
+    Invoices(FrozenRequest),
+    /// One invoice of ours, by our id of it.
+    Invoice(String, FrozenRequest),
     /// The payment methods of a customer: ours and Stripe's id.
     Methods(String, String),
 }
@@ -80,6 +84,8 @@ impl App {
                 Ok(next) => return Ok(next),
                 Err(Failed::Stripe(error)) => return self.stripe_failed(it, &error).await,
                 Err(Failed::Store(StoreError::Rule(error))) => error,
+                // Somebody else has just told of the same thing.
+                Err(Failed::Store(StoreError::Unique(_))) => concurrent(),
                 Err(Failed::Store(error)) => return Err(error),
             };
             match error.code() {
@@ -133,6 +139,8 @@ impl App {
                 Err(error) if error.outcome() == Outcome::Missing => Said::Missing,
                 Err(error) => return Err(error.into()),
             }),
+            Ask::Invoices(request) => Some(caller.invoices(request).await?),
+            Ask::Invoice(_, request) => Some(caller.invoice(request).await?),
             Ask::Methods(local, stripe_id) => caller.methods(local, stripe_id).await?,
         };
         round.it.requests += caller.requests;
@@ -178,7 +186,15 @@ impl App {
                 }))
             }
             Phase::SubscriptionsHere => self.next_unseen(conn, it, SUBSCRIPTION).await?,
-            Phase::Invoices | Phase::InvoicesHere | Phase::Over => Ask::Nothing,
+            Phase::Invoices => Ask::Invoices(super::invoices::page(it, page)),
+            Phase::InvoicesHere => match super::invoices::next_unsettled(conn, it).await? {
+                Some((local, id)) => {
+                    let request = invoices::retrieve(&id, &[]).map_err(Error::from)?;
+                    Ask::Invoice(local, request)
+                }
+                None => Ask::Nothing,
+            },
+            Phase::Over => Ask::Nothing,
         })
     }
 
@@ -230,6 +246,22 @@ impl App {
                     _ => None,
                 };
                 self.take_thing(conn, round, local, reply).await?;
+                local.clone_into(&mut round.it.place);
+                Ok(())
+            }
+            (Ask::Invoices(_), Some(Said::Invoices(page))) => {
+                for said in &page.data {
+                    self.invoice_listed(conn, round, said).await?;
+                }
+                round.next_page(page);
+                Ok(())
+            }
+            (Ask::Invoice(local, _), Some(said)) => {
+                let said = match said {
+                    Said::Invoice(said) => Some(said.as_ref()),
+                    _ => None,
+                };
+                self.invoice_asked_for(conn, round, local, said).await?;
                 local.clone_into(&mut round.it.place);
                 Ok(())
             }

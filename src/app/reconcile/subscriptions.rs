@@ -354,14 +354,6 @@ pub(super) async fn customer_of(
     round: &Round,
     said: &there::Subscription,
 ) -> Result<Option<String>, StoreError> {
-    let Some(id) = said.customer.as_ref().map(Expandable::id) else {
-        return Ok(None);
-    };
-    let (account, mode) = (&round.it.account, round.it.mode);
-    let owner = reconciliations::owner_of(conn, account, mode, id).await?;
-    Ok(owner
-        .filter(|(portal, object)| {
-            *portal == round.it.portal && object.kind == stripe_objects::CUSTOMER
-        })
-        .map(|(_, object)| object.local_id))
+    let owner = said.customer.as_ref().map(Expandable::id);
+    round.local(conn, stripe_objects::CUSTOMER, owner).await
 }

@@ -128,12 +128,6 @@ async fn locked(
     visible(conn, context, portal, id).await
 }
 
-/// The rules of access of the portal.
-async fn rules(conn: &mut Conn, portal: &Slug) -> Result<Rules, StoreError> {
-    let module = store::stripe_modules::find(conn, portal).await?;
-    Ok(module.map_or_else(Rules::default, |module| Rules::from(&module.settings)))
-}
-
 impl App {
     /// The subscription.
     ///
@@ -179,10 +173,9 @@ impl App {
                 };
                 let limit = i64::from(limit) + 1;
                 let rows = store::subscriptions::list(conn, portal, &filter, after, limit).await?;
-                let rules = rules(conn, portal).await?;
                 let mut views = Vec::with_capacity(rows.len());
                 for shown in rows {
-                    views.push(self.view_by(conn, shown, rules, true).await?);
+                    views.push(self.view_of(conn, shown, true).await?);
                 }
                 Ok(views)
             })
@@ -196,21 +189,11 @@ impl App {
         shown: Shown,
         with_secret: bool,
     ) -> Result<SubscriptionView, StoreError> {
-        let rules = rules(conn, &shown.subscription.portal).await?;
-        self.view_by(conn, shown, rules, with_secret).await
-    }
-
-    async fn view_by(
-        &self,
-        conn: &mut Conn,
-        shown: Shown,
-        rules: Rules,
-        with_secret: bool,
-    ) -> Result<SubscriptionView, StoreError> {
         let Shown {
             subscription,
             organization,
             stripe_customer,
+            rules,
             action,
             latest_invoice,
         } = shown;

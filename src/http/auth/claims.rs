@@ -1,5 +1,7 @@
 //! What stands in a token, and the rules it has to keep.
 
+use std::sync::Arc;
+
 use data_encoding::BASE64URL_NOPAD;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -166,13 +168,13 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// The caller that verified claims speak of.
+    /// The holder that verified claims speak of.
     pub(super) fn check(
         &self,
         claims: Claims,
         issuer: &str,
         now: Timestamp,
-    ) -> Result<Caller, Refusal> {
+    ) -> Result<Bearer, Refusal> {
         let invalid = Refusal::Invalid;
         if claims.iss != issuer {
             return Err(invalid("its issuer is not trusted here"));
@@ -184,17 +186,12 @@ impl Rules {
         if !for_us {
             return Err(invalid("its audience is another service"));
         }
-        let leeway = i64::from(self.leeway_seconds);
         let expires = seconds(&claims.exp).ok_or(invalid("its exp is not a time"))?;
-        if now.as_seconds() >= expires.saturating_add(leeway) {
-            return Err(Refusal::Expired);
-        }
-        if let Some(not_before) = &claims.nbf {
-            let begins = seconds(not_before).ok_or(invalid("its nbf is not a time"))?;
-            if now.as_seconds() < begins.saturating_sub(leeway) {
-                return Err(invalid("its time has not come yet"));
-            }
-        }
+        let begins = match &claims.nbf {
+            None => None,
+            Some(begins) => Some(seconds(begins).ok_or(invalid("its nbf is not a time"))?),
+        };
+        self.timely(expires, begins, now)?;
         if !is_name(&claims.sub) || !claims.org.as_deref().is_none_or(is_name) {
             return Err(invalid(
                 "its sub or org is empty, too long or not plain text",
@@ -206,14 +203,47 @@ impl Rules {
             let own = Slug::parse(&claims.portal);
             PortalClaim::One(own.ok_or(invalid("its portal is not the name of a portal"))?)
         };
-        Ok(Caller {
+        let caller = Caller {
             subject: claims.sub,
             issuer: claims.iss,
             portal,
             org: claims.org,
             scopes: ScopeSet::parse_claim(&claims.scope),
+        };
+        Ok(Bearer {
+            caller: Arc::new(caller),
+            expires,
+            begins,
         })
     }
+
+    /// The caller, while the token is good.
+    pub(super) fn caller_of(
+        &self,
+        bearer: &Bearer,
+        now: Timestamp,
+    ) -> Result<Arc<Caller>, Refusal> {
+        self.timely(bearer.expires, bearer.begins, now)?;
+        Ok(Arc::clone(&bearer.caller))
+    }
+
+    fn timely(&self, expires: i64, begins: Option<i64>, now: Timestamp) -> Result<(), Refusal> {
+        let leeway = i64::from(self.leeway_seconds);
+        if now.as_seconds() >= expires.saturating_add(leeway) {
+            return Err(Refusal::Expired);
+        }
+        if begins.is_some_and(|begins| now.as_seconds() < begins.saturating_sub(leeway)) {
+            return Err(Refusal::Invalid("its time has not come yet"));
+        }
+        Ok(())
+    }
+}
+
+/// Who holds a token whose claims keep the rules, and when it is good: seconds since 1970.
+pub(super) struct Bearer {
+    pub(super) caller: Arc<Caller>,
+    expires: i64,
+    begins: Option<i64>,
 }
 
 /// A `NumericDate` (RFC 7519 §2) in whole seconds. Some issuers add a fraction, which is cut off.

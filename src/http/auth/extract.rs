@@ -6,6 +6,7 @@
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
@@ -17,17 +18,17 @@ use crate::domain::error::Error;
 use crate::http::problem::Problem;
 
 /// What came of checking a request's token; stands in the request's extensions.
-pub struct Authentication(pub Result<Caller, Error>);
+pub struct Authentication(pub Result<Arc<Caller>, Error>);
 
 /// A caller whose token has the scope `S`, as in `caller: Authorized<required::PortalsRead>`.
 pub struct Authorized<S> {
-    caller: Caller,
+    caller: Arc<Caller>,
     scope: PhantomData<S>,
 }
 
 impl<S> Authorized<S> {
     /// The caller.
-    pub fn into_caller(self) -> Caller {
+    pub fn into_caller(self) -> Arc<Caller> {
         self.caller
     }
 }
@@ -69,7 +70,7 @@ impl Authenticator {
     ///
     /// # Errors
     /// 401 without a valid token, 503 when its issuer's keys cannot be had.
-    pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Error> {
+    pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Caller>, Error> {
         Ok(self.authenticate_token(bearer(headers)?).await?)
     }
 }

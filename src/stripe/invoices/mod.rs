@@ -23,7 +23,7 @@ use super::request::{Created, FrozenRequest, Page, known, owned, paged, set};
 use super::subscriptions::{
     CancelAt, Cycle, ItemChange, OneTimeCharge, ProrationBehavior, TrialEnd,
 };
-use super::{StripeError, get, path_id};
+use super::{List, StripeError, get, path_id};
 use crate::clock::Timestamp;
 
 /// For `expand`: the secret that a browser pays an invoice with.
@@ -105,6 +105,23 @@ pub fn mark_uncollectible(id: &str) -> Result<FrozenRequest, StripeError> {
 pub fn lines(invoice: &str, page: Page<'_>) -> Result<FrozenRequest, StripeError> {
     let path = format!("/invoices/{}/lines", path_id(invoice)?);
     Ok(get(path).query(&page.form()).into())
+}
+
+impl Invoice {
+    /// Asks for the next of its lines, while not all are here.
+    pub fn more_lines(&self) -> Result<Option<FrozenRequest>, StripeError> {
+        if !self.lines.has_more {
+            return Ok(None);
+        }
+        let after = self.lines.data.last().map(|line| line.id.as_str());
+        lines(&self.id, Page::largest(after)).map(Some)
+    }
+
+    /// Takes the next of its lines.
+    pub fn take_lines(&mut self, page: List<InvoiceLine>) {
+        self.lines.has_more = page.has_more && !page.data.is_empty();
+        self.lines.data.extend(page.data);
+    }
 }
 
 #[derive(Serialize)]

@@ -26,13 +26,15 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// With the portals `acme` and `other`.
+    /// With the portals `acme` and `other`. What is changed here is changed behind the service's back,
+    /// without an event that tells of it, so the service keeps nothing.
     pub(crate) async fn start(engine: Database) -> Self {
         Self::start_with(engine, &[]).await
     }
 
     pub(crate) async fn start_with(engine: Database, settings: &[(&str, &str)]) -> Self {
-        let service = Service::start_with(engine, settings).await;
+        let settings = [settings, &[("access.stale_ms", "0")]].concat();
+        let service = Service::start_with(engine, &settings).await;
         for portal in ["acme", "other"] {
             service.enabled_portal(portal).await;
         }
