@@ -80,10 +80,11 @@ async fn what_was_at_stripe_before_is_taken_over(engine: Database) {
         })
         .collect();
     let (yes, no) = (json!(true), json!(false));
-    let (a_customer, a_method, a_subscription) = (
+    let (a_customer, a_method, a_subscription, an_invoice) = (
         json!("customer"),
         json!("payment_method"),
         json!("subscription"),
+        json!("invoice"),
     );
     assert_eq!(
         told,
@@ -93,6 +94,7 @@ async fn what_was_at_stripe_before_is_taken_over(engine: Database) {
             (&a_subscription, &no, false),
             (&a_subscription, &yes, true),
             (&a_method, &yes, true),
+            (&an_invoice, &yes, true),
         ]
     );
     let hooli = customer(&service, "hooli").await;

@@ -73,6 +73,29 @@ async fn a_sweep_mends_and_two_servers_make_one(engine: Database) {
     drop(other);
 }
 
+/// What Customers owe and have paid is known here; with one that was deleted its invoices are out of reach.
+async fn invoices_are_known(service: &Service, all: &[Value]) {
+    let deleted: Vec<&Value> = all
+        .iter()
+        .skip(2)
+        .step_by(5)
+        .map(|subscribed| &subscribed["stripe"]["customer"])
+        .collect();
+    let mut ids = Vec::new();
+    for invoice in at_stripe(service, "invoice").await {
+        if !deleted.contains(&&invoice["customer"]) {
+            ids.push(format!("'{}'", invoice["id"].as_str().unwrap()));
+        }
+    }
+    assert_eq!(ids.len(), all.len() - deleted.len());
+    let known = format!(
+        "SELECT COUNT(*) AS count FROM invoices WHERE status = 'paid' AND stripe_id IN ({})",
+        ids.join(", ")
+    );
+    let known = service.database.count(&known).await;
+    assert_eq!(usize::try_from(known), Ok(ids.len()));
+}
+
 /// Something that happens at Stripe to the subscription of this number.
 async fn happen(service: &Service, number: usize, subscribed: &Value) {
     let there = subscribed["stripe"]["subscription"].as_str().unwrap();
@@ -145,10 +168,7 @@ async fn what_webhooks_have_lost_is_right_after_two_sweeps(engine: Database) {
         assert_eq!(shown["access"]["decision"], decision);
     }
     assert_eq!(at_stripe(&service, "charge").await.len(), charges);
-    let invoices = at_stripe(&service, "invoice").await.len();
-    let known = "SELECT COUNT(*) AS count FROM invoices WHERE status = 'paid'";
-    let known = service.database.count(known).await;
-    assert_eq!(usize::try_from(known), Ok(invoices));
+    invoices_are_known(&service, &all).await;
     // Every version was told of once, without a gap.
     let gaps = "SELECT COUNT(*) AS count FROM events WHERE seq > 1 AND NOT EXISTS (SELECT 1 FROM \
                 events AS earlier WHERE earlier.subject = events.subject AND earlier.seq = \
