@@ -35,3 +35,8 @@ pub(super) fn made_by(operation: &Operation, ids: &[(&str, &str)]) -> Metadata {
         .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
         .collect()
 }
+
+/// Whether an object with this metadata was made by the operation.
+pub(super) fn is_made_by(operation: &Operation, metadata: &Metadata) -> bool {
+    metadata.get(OPERATION) == Some(&operation.id)
+}

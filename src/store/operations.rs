@@ -371,6 +371,31 @@ pub async fn open_about(
     rows.into_iter().map(Operation::try_from).collect()
 }
 
+/// Since when it is not known whether this step of an operation of the lane was done at Stripe; `None`: of
+/// none that was given up.
+///
+/// # Errors
+/// What the database answers.
+pub async fn in_doubt_since(
+    conn: &mut Conn,
+    portal: &Slug,
+    lane: &str,
+    step: &str,
+) -> Result<Option<Timestamp>, StoreError> {
+    let first: Option<i64> = db!(conn, c => operations::table
+        .filter(operations::portal_id.eq(portal.as_str()))
+        .filter(operations::lane.eq(lane))
+        .filter(operations::uncertain)
+        .filter(operations::step.eq(step))
+        .filter(operations::status.ne(Status::Running.as_str()))
+        .select(operations::created_at)
+        .order(operations::created_at)
+        .first(c)
+        .await
+        .optional())?;
+    Ok(first.map(Timestamp::from_millis))
+}
+
 /// Which of these operations of a portal have not come to an end: they run, or somebody has to look.
 ///
 /// # Errors

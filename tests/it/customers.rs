@@ -8,6 +8,7 @@ use crate::support::database::{Database, on_both_databases};
 use crate::support::service::Service;
 
 mod at_stripe;
+mod doubt;
 
 on_both_databases!(
     a_customer_lives_its_life_without_stripe,

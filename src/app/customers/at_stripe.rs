@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::app::operations::Search;
 use crate::app::stripe_metadata::{CUSTOMER, EXTERNAL_ID, made_by};
+use crate::clock::Timestamp;
 use crate::domain::customer::{Address, Customer};
 use crate::domain::error::Error;
 use crate::domain::operation::Operation;
@@ -135,9 +136,27 @@ pub(in crate::app) async fn in_lane(
     store::customers::lock(conn, &operation.lane).await
 }
 
-/// Where a customer is looked for whose making was not answered.
-pub(in crate::app) fn customer_search(operation: &Operation) -> Search {
-    let created = Created::since(operation.created_at.plus_millis(-SKEW_MS));
+/// The Customer that is known by now to be the one whose lane the operation is in, as an answer of Stripe's
+/// to [`CREATE_CUSTOMER`] that says no more than that.
+///
+/// # Errors
+/// What the database answers.
+pub(in crate::app) async fn customer_at_stripe(
+    conn: &mut Conn,
+    operation: &Operation,
+) -> Result<Option<RawReply>, StoreError> {
+    let customer = store::customers::find(conn, &operation.lane).await?;
+    let (account, mode) = (operation.stripe_account.as_str(), operation.mode);
+    Ok(customer.and_then(|customer| {
+        let id = customer.stripe_id_in(account, mode)?;
+        let said = serde_json::json!({"id": id, "object": "customer"});
+        Some(RawReply::found(said.to_string()))
+    }))
+}
+
+/// Where a customer is looked for whose making, at or after this time, was not answered.
+pub(in crate::app) fn customer_search(since: Timestamp) -> Search {
+    let created = Created::since(since.plus_millis(-SKEW_MS));
     Box::new(move |after| {
         Ok(there::list(&CustomerFilter {
             created,

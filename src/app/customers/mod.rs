@@ -7,7 +7,7 @@ mod change;
 mod removal;
 mod tax_ids;
 
-pub(super) use at_stripe::{CREATE_CUSTOMER, customer_search, in_lane};
+pub(super) use at_stripe::{CREATE_CUSTOMER, customer_at_stripe, customer_search, in_lane};
 pub use change::{AddressChange, CustomerChange, Field};
 
 use super::answer::{Answer, Outcome};

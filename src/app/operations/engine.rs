@@ -15,7 +15,9 @@ use super::{LEASE_MS, Search, point};
 use crate::app::App;
 use crate::app::answer::{Outcome, Rendered};
 use crate::app::budget::Class;
+use crate::app::customers::{CREATE_CUSTOMER, customer_at_stripe, customer_search};
 use crate::app::stripe_errors::failure_of;
+use crate::app::stripe_metadata::{CUSTOMER, OPERATION};
 use crate::clock::Timestamp;
 use crate::domain::error::{Code, Error};
 use crate::domain::operation::{self, Failure, Operation, QUEUED, Status};
@@ -64,6 +66,16 @@ impl App {
         };
         if !request.is_read() && self.key_is_of_no_use(&operation) {
             return self.look_first(class, operation, &key).await;
+        }
+        if operation.uncertain && operation.step == CREATE_CUSTOMER {
+            // Meanwhile another operation may have found it, or made it.
+            let known = self
+                .store
+                .read(async |conn| customer_at_stripe(conn, &operation).await)
+                .await?;
+            if let Some(known) = known {
+                return self.settle(operation, &known).await;
+            }
         }
         let idempotency_key = key_at_stripe(&operation)?;
         let operation = self.in_turn(class, operation, &request).await?;
@@ -212,7 +224,7 @@ impl App {
         operation: Operation,
         key: &ApiKey,
     ) -> Result<Progress, StoreError> {
-        if let Some(search) = self.search(&operation)? {
+        if let Some(search) = self.search_of(&operation).await? {
             match self.look(class, &operation, key, &search).await {
                 Ok(Some(found)) => return self.settle(operation, &found).await,
                 Ok(None) => {}
@@ -229,6 +241,24 @@ impl App {
             ..operation
         };
         self.saved(again).await.map(Progress::On)
+    }
+
+    /// Where the current step's effect is looked for. That of a customer may be the effect of an earlier
+    /// operation, which was given up.
+    async fn search_of(&self, operation: &Operation) -> Result<Option<Search>, StoreError> {
+        if operation.step != CREATE_CUSTOMER {
+            return Ok(self.search(operation)?);
+        }
+        let (portal, lane) = (&operation.portal, operation.lane.as_str());
+        let doubt = self
+            .store
+            .read(async |conn| {
+                operations::in_doubt_since(conn, portal, lane, CREATE_CUSTOMER).await
+            })
+            .await?;
+        let made = operation.created_at;
+        let since = doubt.map_or(made, |doubt| doubt.min(made));
+        Ok(Some(customer_search(since)))
     }
 
     async fn look(
@@ -253,9 +283,14 @@ impl App {
             let reply = self.stripe.send_frozen(key, None, &request).await?;
             let page: Value = reply.read()?;
             let items = page.get("data").and_then(Value::as_array);
+            // A customer is made once, by whichever operation.
+            let (key, wanted) = match operation.step.as_str() {
+                CREATE_CUSTOMER => (CUSTOMER, operation.lane.as_str()),
+                _ => (OPERATION, operation.id.as_str()),
+            };
             let mine = |item: &&Value| {
-                item.pointer("/metadata/operation").and_then(Value::as_str)
-                    == Some(operation.id.as_str())
+                let metadata = item.get("metadata");
+                metadata.and_then(|it| it.get(key)?.as_str()) == Some(wanted)
             };
             if let Some(found) = items.into_iter().flatten().find(mine) {
                 return Ok(Some(RawReply::found(found.to_string())));
@@ -335,7 +370,7 @@ impl App {
                 if after.step != QUEUED {
                     after.steps_done += 1;
                 }
-                next.freeze_into(&mut after, now);
+                freeze(conn, &mut after, next, now).await?;
                 self.store_operation(conn, &after).await?;
                 Ok(Progress::On(after))
             }
@@ -431,6 +466,12 @@ impl App {
         operation: Operation,
         failure: Failure,
     ) -> Result<Progress, StoreError> {
+        let operation = Operation {
+            // Even if the last attempt was surely for nothing: an earlier one may not have been, and have
+            // died before it could say so.
+            uncertain: operation.uncertain || operation.step == CREATE_CUSTOMER,
+            ..operation
+        };
         let after = over(
             operation,
             Status::Attention,
@@ -484,6 +525,25 @@ impl App {
         let chance = u32::from(self.ids.byte());
         longest / 2 + longest.saturating_mul(chance) / 512
     }
+}
+
+/// Makes what comes next the operation's current step.
+pub(super) async fn freeze(
+    conn: &mut store::Conn,
+    operation: &mut Operation,
+    next: Next,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    next.freeze_into(operation, now);
+    if operation.step == CREATE_CUSTOMER {
+        let (portal, lane) = (&operation.portal, operation.lane.as_str());
+        let doubt = operations::in_doubt_since(conn, portal, lane, CREATE_CUSTOMER).await?;
+        if doubt.is_some() {
+            // It may be there already, so that it is looked for before it is made.
+            operation.sent_at = None;
+        }
+    }
+    Ok(())
 }
 
 fn over(operation: Operation, status: Status, error: Option<Failure>, now: Timestamp) -> Operation {

@@ -183,7 +183,7 @@ impl App {
         };
         if !busy {
             let next = self.start(conn, &operation).await?;
-            next.freeze_into(&mut operation, now);
+            engine::freeze(conn, &mut operation, next, now).await?;
         }
         operations::insert(conn, &operation).await?;
         point("storing", &operation);

@@ -2,7 +2,6 @@
 
 use crate::app::App;
 use crate::app::answer::Outcome;
-use crate::app::customers::{CREATE_CUSTOMER, customer_search};
 use crate::app::hosted::hosted_search;
 use crate::app::stripe_errors::refusal;
 use crate::app::subscriptions::order_search;
@@ -167,11 +166,9 @@ impl App {
     }
 
     /// Where the current step's effect is looked for when its answer was lost and its key is of no
-    /// use any more. `None` for steps that may be done twice without harm.
+    /// use any more, but of [`CREATE_CUSTOMER`](crate::app::customers::CREATE_CUSTOMER). `None` for steps
+    /// that may be done twice without harm.
     pub(super) fn search(&self, operation: &Operation) -> Result<Option<Search>, Error> {
-        if operation.step == CREATE_CUSTOMER {
-            return Ok(Some(customer_search(operation)));
-        }
         match operation.kind {
             Kind::PublishPlan | Kind::ArchivePlan => self.publishing_search(operation),
             Kind::CreateSetupIntent | Kind::CreateCheckoutSession => Ok(hosted_search(operation)),

@@ -12,6 +12,7 @@ use crate::app::customers::{CREATE_CUSTOMER, in_lane, locked_customer};
 use crate::app::idempotency::{Begun, Claim};
 use crate::app::operations::{NewOperation, Next, Send, state_of, state_text};
 use crate::app::stripe_errors::refusal;
+use crate::app::stripe_metadata::is_made_by;
 use crate::app::{App, Context};
 use crate::domain::customer::{Customer, CustomerRef};
 use crate::domain::error::{Code, Error, StripeContext};
@@ -295,7 +296,9 @@ impl App {
     ) -> Result<Next, StoreError> {
         let made: customers::Customer = reply.read().map_err(Error::from)?;
         let customer = self.store_customer_link(conn, operation, reply).await?;
+        // One that another operation has made is paid with what that one has brought.
         let method = made.invoice_settings.default_payment_method;
+        let method = method.filter(|_| is_made_by(operation, &made.metadata));
         match (method, &saving.input.source) {
             (Some(Expandable::Object(method)), _) => {
                 self.store_found(conn, operation, saving, &method, State::Usable)

@@ -17,7 +17,7 @@ use crate::app::payment_methods::unusable;
 use crate::app::portals::concurrent;
 use crate::app::stripe_errors::refusal;
 use crate::app::stripe_metadata::{
-    APPLICATION, CUSTOMER, PLAN, PRODUCT, REVISION, SUBSCRIPTION, made_by,
+    APPLICATION, CUSTOMER, PLAN, PRODUCT, REVISION, SUBSCRIPTION, is_made_by, made_by,
 };
 use crate::domain::customer::Customer;
 use crate::domain::error::{Code, Error};
@@ -249,7 +249,9 @@ impl App {
     ) -> Result<Next, StoreError> {
         let made: crate::stripe::customers::Customer = reply.read().map_err(Error::from)?;
         let customer = self.store_customer_link(conn, operation, reply).await?;
-        match made.invoice_settings.default_payment_method {
+        // One that another operation has made is paid with what that one has brought.
+        let method = made.invoice_settings.default_payment_method;
+        match method.filter(|_| is_made_by(operation, &made.metadata)) {
             Some(Expandable::Object(method)) if order.attach => {
                 self.method_of_order(conn, operation, subscription, order, &method)
                     .await
