@@ -16,6 +16,18 @@ const SLOW: &str = "slow_after";
 /// How often somebody comes back who was cut off.
 const COMES_BACK: u32 = 25;
 
+/// Of what somebody does at Stripe, paying an invoice.
+pub(super) const PAYS: usize = 1;
+
+/// A way out of a debt.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// The first card that is left pays.
+    Pay,
+    /// Nobody does.
+    Void,
+}
+
 /// A call that was cut off, and what has to come of it.
 struct CutOff {
     name: String,
@@ -27,6 +39,7 @@ struct CutOff {
 pub(super) struct Life<'a> {
     world: &'a World,
     portal: &'a Portal,
+    pub(super) number: usize,
     dice: Dice,
     pub(super) own: Customer,
     /// Our id, `org_…`.
@@ -37,7 +50,7 @@ pub(super) struct Life<'a> {
     subscriptions: Vec<String>,
     cut_off: Option<CutOff>,
     /// Nothing more is done in this phase.
-    rests: bool,
+    pub(super) rests: bool,
     /// A call of Stripe's may still go wrong.
     faulted: bool,
     keys: u32,
@@ -58,6 +71,7 @@ impl<'a> Life<'a> {
         Self {
             world,
             portal,
+            number,
             dice,
             own: Customer::new(world.service.clock.now().as_seconds(), ends_unpaid),
             id,
@@ -75,6 +89,9 @@ impl<'a> Life<'a> {
     /// Does a few things, one after another.
     pub(super) async fn phase(&mut self) {
         (self.rests, self.faulted) = (false, false);
+        if self.is_led().await {
+            return;
+        }
         if self.own.cards.is_empty() {
             // Most lives begin with a card.
             if self.dice.below(8) > 0 {
@@ -84,8 +101,8 @@ impl<'a> Life<'a> {
         // What is rare and matters happens more often than chance has it: cards that start to fail,
         // and what people do about it.
         match (self.own.open_invoice(), self.own.live(), self.dice.below(5)) {
-            (Some(_), _, 0..=1) => self.settle().await,
-            (Some(_), _, 2) => self.at_dashboard(None).await,
+            (Some(_), _, 0..=1) => self.settle(None).await,
+            (Some(_), _, 2) => self.at_dashboard(None, None).await,
             (None, Some(it), 0..=1) if self.own.subscriptions[it].at_stripe => {
                 self.save_card(false, true).await;
             }
@@ -109,11 +126,11 @@ impl<'a> Life<'a> {
             (36..=38, Some(it)) => self.tell(it, "undo-cancel", Value::Null).await,
             (39..=47, Some(it)) => self.tell(it, "approve", Value::Null).await,
             (48..=50, Some(it)) => self.tell(it, "reject", Value::Null).await,
-            (51..=61, Some(_)) => self.settle().await,
+            (51..=61, Some(_)) => self.settle(None).await,
             (62..=72, _) => self.save().await,
             (73..=79, _) => self.detach().await,
             (80..=87, _) => self.set_default().await,
-            (_, live) => self.at_dashboard(live).await,
+            (_, live) => self.at_dashboard(live, None).await,
         }
     }
 
@@ -132,7 +149,7 @@ impl<'a> Life<'a> {
         self.save_card(works, default).await;
     }
 
-    async fn save_card(&mut self, works: bool, default: bool) {
+    pub(super) async fn save_card(&mut self, works: bool, default: bool) {
         let (name, card) = self.new_card(works).await;
         let body = json!({"payment_method": card, "default": default});
         let asked = Asked::post(self.path("/payment-methods"), self.key(), body);
@@ -157,6 +174,10 @@ impl<'a> Life<'a> {
     async fn subscribe(&mut self) {
         let plan = [PLANS[self.dice.below(PLANS.len())], Plan::Gold][self.dice.below(2)];
         let trial = self.dice.below(4) > 0;
+        self.subscribe_to(plan, trial).await;
+    }
+
+    pub(super) async fn subscribe_to(&mut self, plan: Plan, trial: bool) {
         let body = json!({
             "customer": self.id, "product": "api", "plan": plan.name(), "trial": trial,
         });
@@ -172,7 +193,7 @@ impl<'a> Life<'a> {
         .await;
     }
 
-    async fn tell(&mut self, it: usize, verb: &str, body: Value) {
+    pub(super) async fn tell(&mut self, it: usize, verb: &str, body: Value) {
         let path = format!("/subscriptions/{}/{verb}", self.subscriptions[it]);
         let name = format!("{verb} {body}");
         let heard = match (verb, body["at"].as_str()) {
@@ -190,8 +211,8 @@ impl<'a> Life<'a> {
         self.ask(name, asked, heard, &mark).await;
     }
 
-    /// Pays an open invoice, or makes it void.
-    async fn settle(&mut self) {
+    /// Pays an open invoice, or makes it void: as chance has it, or in this way.
+    pub(super) async fn settle(&mut self, way: Option<Way>) {
         let Some(invoice) = self.own.open_invoice() else {
             return;
         };
@@ -212,12 +233,17 @@ impl<'a> Life<'a> {
         );
         let ended = self.own.subscriptions[it].status == Status::Canceled;
         let left = self.own.cards_left();
-        let named = match self.dice.below(3) {
-            0 if !ended => None,
+        let named = match (way, self.dice.below(3)) {
+            (Some(_), _) => left.first().copied(),
+            (None, 0) if !ended => None,
             _ if left.is_empty() => return,
             _ => Some(left[self.dice.below(left.len())]),
         };
-        let (verb, heard, body) = if self.dice.below(4) == 0 {
+        let voids = match way {
+            Some(way) => way == Way::Void,
+            None => self.dice.below(4) == 0,
+        };
+        let (verb, heard, body) = if voids {
             ("void", self.own.void(invoice), Value::Null)
         } else {
             let method = named.and_then(|card| self.cards[card].1.clone());
@@ -266,14 +292,15 @@ impl<'a> Life<'a> {
     }
 
     /// Somebody does something at Stripe; the service hears of it afterwards, if at all.
-    async fn at_dashboard(&mut self, it: Option<usize>) {
+    pub(super) async fn at_dashboard(&mut self, it: Option<usize>, what: Option<usize>) {
         if !self.own.at_stripe || self.faulted {
             return;
         }
         self.rests = true;
         let invoice = self.own.open_invoice();
         let left = self.own.cards_left();
-        let (name, method, path, form) = match (self.dice.below(4), it, invoice) {
+        let what = what.unwrap_or_else(|| self.dice.below(4));
+        let (name, method, path, form) = match (what, it, invoice) {
             (0, Some(it), _)
                 if self.own.live() == Some(it) && self.own.subscriptions[it].at_stripe =>
             {
@@ -281,7 +308,7 @@ impl<'a> Life<'a> {
                 let path = format!("/v1/subscriptions/{}", self.there(it).await);
                 ("cancels", Method::DELETE, path, String::new())
             }
-            (1, _, Some(invoice)) => {
+            (PAYS, _, Some(invoice)) => {
                 let it = self.own.invoices[invoice].subscription;
                 let path = self.open_there(it).await;
                 self.own.settle(invoice);

@@ -6,6 +6,7 @@
 //! The lives of a batch share a portal, its weather ([`weather`]) and its clocks.
 
 mod actor;
+mod lead;
 mod reference;
 mod weather;
 
@@ -34,15 +35,19 @@ const BATCH: usize = 50;
 const PHASES: usize = 5;
 
 /// What has to be in the traces of even a few lives.
-const MUST_HAPPEN: [&str; 8] = [
+const MUST_HAPPEN: [&str; 12] = [
     "trialing allow",
+    "past_due grace",
     "past_due deny",
     "unpaid deny",
     "ends=true",
     "402 payment_declined",
     "409 payment_method_in_use",
-    "pay with",
+    "409 trial_used",
+    "pay with Some(0): 200",
+    "void with",
     "at Stripe: cancels",
+    "at Stripe: pays",
 ];
 
 /// A batch's own chance, and a life's.
