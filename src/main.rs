@@ -14,9 +14,6 @@ use portal_billing::server::{self, Direction, Server, TokenArguments};
 use portal_billing::telemetry;
 use tokio::signal::unix::{SignalKind, signal};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Paid plans over Stripe for any API developer portal.
 #[derive(Parser)]
 #[command(name = "portal-billing", version)]

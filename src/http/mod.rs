@@ -1,6 +1,6 @@
 //! The HTTP face: routes, OpenAPI, authentication, problems.
 //!
-//! [`routes`] is the one table: what it mounts is what the document describes.
+//! `routes!` is the one table: what is mounted is what the document describes.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -33,6 +33,11 @@ use crate::ids::Ids;
 use crate::secret::Signer;
 use auth::Authenticator;
 use problem::Problem;
+use v1::{
+    access, audit_log, credentials, customers, events, hooks, hosted, imports, invoices,
+    operations, payment_methods, portals, products, reconciliations, stripe_events, stripe_module,
+    subscriptions, webhook_deliveries, webhook_endpoints,
+};
 
 /// What handlers work with; one per worker.
 pub struct State {
@@ -52,89 +57,99 @@ pub struct State {
     pub metrics: metrics_exporter_prometheus::PrometheusHandle,
 }
 
-/// Mounts every route, and with that describes it.
-#[expect(clippy::too_many_lines, reason = "one line per route")]
-pub fn routes(config: &mut ServiceConfig<'_>) {
-    use v1::{
-        access, audit_log, credentials, customers, events, hooks, hosted, imports, invoices,
-        operations, payment_methods, portals, products, reconciliations, stripe_events,
-        stripe_module, subscriptions, webhook_deliveries, webhook_endpoints,
+/// Each route once: what is mounted is what is described. Routes are tried one after the other: what is
+/// asked most comes first.
+macro_rules! routes {
+    ($($handler:path,)+) => {
+        /// Mounts every route.
+        #[expect(clippy::too_many_lines, reason = "one line per route")]
+        pub fn mount(config: &mut actix_web::web::ServiceConfig) {
+            config$(.service($handler))+;
+        }
+
+        /// Mounts every route and describes it, which takes time and memory that a server need not spend
+        /// when it starts.
+        #[expect(clippy::too_many_lines, reason = "one line per route")]
+        pub fn describe(config: &mut ServiceConfig<'_>) {
+            config$(.service($handler))+;
+        }
     };
-    config
-        // Routes are tried one after the other: what is asked most comes first.
-        .service(hooks::receive)
-        .service(access::get)
-        .service(access::of_subscription)
-        .service(access::token)
-        .service(subscriptions::create)
-        .service(subscriptions::list)
-        .service(subscriptions::get)
-        .service(subscriptions::patch)
-        .service(subscriptions::approve)
-        .service(subscriptions::reject)
-        .service(subscriptions::cancel)
-        .service(subscriptions::undo_cancel)
-        .service(customers::create)
-        .service(customers::list)
-        .service(customers::get)
-        .service(customers::patch)
-        .service(customers::delete)
-        .service(portals::list)
-        .service(portals::put)
-        .service(portals::get)
-        .service(portals::patch)
-        .service(portals::delete)
-        .service(stripe_module::get)
-        .service(stripe_module::put)
-        .service(stripe_module::register_webhook_endpoint)
-        .service(credentials::put)
-        .service(credentials::get)
-        .service(credentials::verify)
-        .service(credentials::delete)
-        .service(hosted::create_setup_intent)
-        .service(hosted::create_checkout_session)
-        .service(hosted::create_portal_session)
-        .service(payment_methods::create)
-        .service(payment_methods::list)
-        .service(payment_methods::get)
-        .service(payment_methods::delete)
-        .service(products::list)
-        .service(imports::import)
-        .service(products::put)
-        .service(products::get)
-        .service(products::delete)
-        .service(products::get_plan)
-        .service(stripe_events::list)
-        .service(stripe_events::retry)
-        .service(invoices::list)
-        .service(invoices::get)
-        .service(invoices::pay)
-        .service(invoices::void)
-        .service(invoices::upcoming)
-        .service(access::key_set)
-        .service(operations::list)
-        .service(operations::get)
-        .service(operations::retry)
-        .service(events::list)
-        .service(webhook_endpoints::create)
-        .service(webhook_endpoints::list)
-        .service(webhook_endpoints::get)
-        .service(webhook_endpoints::patch)
-        .service(webhook_endpoints::delete)
-        .service(webhook_endpoints::rotate_secret)
-        .service(webhook_deliveries::replay)
-        .service(webhook_deliveries::list)
-        .service(reconciliations::create)
-        .service(reconciliations::list)
-        .service(reconciliations::get)
-        .service(audit_log::list)
-        .service(service::healthz)
-        .service(service::readyz)
-        .service(service::metrics)
-        .service(service::openapi)
-        .service(service::docs)
-        .service(service::docs_file)
-        .service(service::problem_page);
+}
+
+routes! {
+    hooks::receive,
+    access::get,
+    access::of_subscription,
+    access::token,
+    subscriptions::create,
+    subscriptions::list,
+    subscriptions::get,
+    subscriptions::patch,
+    subscriptions::approve,
+    subscriptions::reject,
+    subscriptions::cancel,
+    subscriptions::undo_cancel,
+    customers::create,
+    customers::list,
+    customers::get,
+    customers::patch,
+    customers::delete,
+    portals::list,
+    portals::put,
+    portals::get,
+    portals::patch,
+    portals::delete,
+    stripe_module::get,
+    stripe_module::put,
+    stripe_module::register_webhook_endpoint,
+    credentials::put,
+    credentials::get,
+    credentials::verify,
+    credentials::delete,
+    hosted::create_setup_intent,
+    hosted::create_checkout_session,
+    hosted::create_portal_session,
+    payment_methods::create,
+    payment_methods::list,
+    payment_methods::get,
+    payment_methods::delete,
+    products::list,
+    imports::import,
+    products::put,
+    products::get,
+    products::delete,
+    products::get_plan,
+    stripe_events::list,
+    stripe_events::retry,
+    invoices::list,
+    invoices::get,
+    invoices::pay,
+    invoices::void,
+    invoices::upcoming,
+    access::key_set,
+    operations::list,
+    operations::get,
+    operations::retry,
+    events::list,
+    webhook_endpoints::create,
+    webhook_endpoints::list,
+    webhook_endpoints::get,
+    webhook_endpoints::patch,
+    webhook_endpoints::delete,
+    webhook_endpoints::rotate_secret,
+    webhook_deliveries::replay,
+    webhook_deliveries::list,
+    reconciliations::create,
+    reconciliations::list,
+    reconciliations::get,
+    audit_log::list,
+    service::healthz,
+    service::readyz,
+    service::metrics,
+    service::openapi,
+    service::docs,
+    service::docs_file,
+    service::problem_page,
 }
 
 /// What no route answers: 404, or 405 with `Allow` where another method would do.

@@ -18,8 +18,8 @@ use utoipa::{PartialSchema, ToSchema};
 use utoipa_actix_web::AppExt;
 
 use super::auth::Scope;
+use super::describe;
 use super::problem::{ProblemBody, ProblemField, ProblemStripe};
-use super::routes;
 use super::v1::imports::ImportStateName;
 
 mod unions;
@@ -32,7 +32,7 @@ pub fn document() -> OpenApi {
     let (_, mut document) = App::new()
         .into_utoipa_app()
         .openapi(base())
-        .configure(routes)
+        .configure(describe)
         .split_for_parts();
     add_problem_schemas(&mut document);
     add_words_of_parameters(&mut document);

@@ -8,7 +8,6 @@ use std::time::Duration;
 use actix_cors::Cors;
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::{App as ActixApp, HttpServer, web};
-use utoipa_actix_web::AppExt;
 
 use super::settings::{
     access_settings, authenticator, courier_settings, delivery_settings, master_keys,
@@ -22,7 +21,7 @@ use crate::domain::error::Error;
 use crate::http::auth::Authenticator;
 use crate::http::middleware::edge;
 use crate::http::render::Views;
-use crate::http::{State, routes, unmatched};
+use crate::http::{State, mount, unmatched};
 use crate::ids::Ids;
 use crate::secret::{MasterKeys, Signer};
 use crate::store::migrate::{self, Direction};
@@ -210,11 +209,9 @@ impl Server {
                 metrics: metrics.clone(),
             };
             ActixApp::new()
-                .into_utoipa_app()
                 .app_data(web::Data::new(state))
-                .configure(routes)
+                .configure(mount)
                 .default_service(web::to(unmatched))
-                .into_app()
                 .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
                 .wrap(from_fn(edge))
         };

@@ -172,7 +172,12 @@ impl Service {
             clock,
             config: load(flags.clone()),
             database,
-            client: Client::builder().no_proxy().build().unwrap(),
+            client: Client::builder()
+                .no_proxy()
+                // Shorter than any server here keeps one: none is taken that is just being closed.
+                .pool_idle_timeout(Duration::from_secs(5))
+                .build()
+                .unwrap(),
             operator: String::new(),
             flags,
             _directory: directory,
