@@ -1,5 +1,5 @@
 //! Delivers signed events to a running service as fast as it takes them, or at a given rate, or sends it
-//! any other request, and prints what came of it as one line of JSON. `benches/ingest.sh` runs it.
+//! any other request, and prints what came of it as one line of JSON. `benches/run.sh` runs it.
 //!
 //! It speaks HTTP/1.1 by hand over kept connections, because on a small machine a client library takes
 //! more of the processor than the service it measures.

@@ -110,7 +110,7 @@ pub(super) async fn check(world: &World, portal: &Portal, wanted: Wanted) -> Vec
     let columns = ["subject", "seq"];
     let events = rows(database, "events", &columns, portal).await;
     let audit = rows(database, "audit_entries", &["subject", "action"], portal).await;
-    for table in ["customers", "payment_methods", "subscriptions"] {
+    for table in ["customers", "payment_methods", "subscriptions", "invoices"] {
         let things = rows(database, table, &["id", "version"], portal).await;
         look.told(table, &things, &events, &audit);
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::invariants::{self, Wanted};
@@ -31,6 +32,7 @@ struct Load<'a> {
     addresses: &'a Addresses,
     over: AtomicBool,
     number: AtomicUsize,
+    subscriptions: AtomicUsize,
     asked: Mutex<Vec<Asked>>,
 }
 
@@ -44,10 +46,25 @@ impl Load<'_> {
                 .await;
             let key = format!("kill-key-{number}");
             let asked = self.world.saving(self.portal, &customer, &key).await;
-            let address = self.addresses.lock().unwrap()[number % 2].clone();
-            self.ask(&address, &asked).await;
-            self.asked.lock().unwrap().push(asked);
+            let saved = self.ask_one_of(number, asked).await;
+            // Before the card is saved there is nothing to pay with, and that would be the answer for good.
+            if !matches!(saved, Some((201, _))) {
+                continue;
+            }
+            let body = json!({"customer": customer, "product": "api", "plan": "gold"});
+            let path = self.portal.path("/subscriptions");
+            let asked = Asked::post(path, format!("kill-order-{number}"), body);
+            self.subscriptions.fetch_add(1, Ordering::SeqCst);
+            self.ask_one_of(number + 1, asked).await;
         }
+    }
+
+    /// Asks a replica, and again at the end.
+    async fn ask_one_of(&self, number: usize, asked: Asked) -> Option<(u16, String)> {
+        let address = self.addresses.lock().unwrap()[number % 2].clone();
+        let heard = self.ask(&address, &asked).await;
+        self.asked.lock().unwrap().push(asked);
+        heard
     }
 
     async fn ask(&self, address: &str, asked: &Asked) -> Option<(u16, String)> {
@@ -106,6 +123,9 @@ async fn replicas_that_are_killed_under_load_lose_nothing_and_double_nothing() {
     // The service of the test only prepares; its poller does not help the killed.
     let world = World::start_with(Database::Pg, &[("operations.poll_ms", "60000")]).await;
     let portal = world.open_portal("killed").await;
+    let publishing = World::publishing(&portal, "api");
+    let published = world.ask(&world.service.base_url, &publishing, 30).await;
+    published.unwrap().expect(201);
     let addresses = Addresses::default();
     *addresses.lock().unwrap() = [
         world.service.base_url.clone(),
@@ -117,6 +137,7 @@ async fn replicas_that_are_killed_under_load_lose_nothing_and_double_nothing() {
         addresses: &addresses,
         over: AtomicBool::new(false),
         number: AtomicUsize::new(0),
+        subscriptions: AtomicUsize::new(0),
         asked: Mutex::default(),
     };
     let callers = join_all((0..CALLERS).map(|_| load.caller()));
@@ -143,11 +164,15 @@ async fn replicas_that_are_killed_under_load_lose_nothing_and_double_nothing() {
             score.violation(format!("{:?}: {heard:?}", asked.key));
         }
     }
-    let wanted = Wanted::customers(asked.len());
+    let subscriptions = load.subscriptions.load(Ordering::SeqCst);
+    let wanted = Wanted::customers(asked.len() - subscriptions)
+        .paid(subscriptions)
+        .plans(1);
     for wrong in invariants::check(&world, &portal, wanted).await {
         score.violation(wrong);
     }
     score.count(kills);
     assert!(asked.len() > 4 * kills, "there was load: {}", asked.len());
+    assert!(subscriptions > kills, "of orders, too: {subscriptions}");
     score.close(kills);
 }

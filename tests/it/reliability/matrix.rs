@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::cuts::{self, Cut, PLACES};
 use super::invariants::{self, Wanted};
 use super::score::Score;
-use super::world::{Asked, Portal, World};
+use super::world::{Asked, PRICE, Portal, World};
 use super::{Dice, of_tier, only_case, seed};
 use crate::support::database::{Database, on_both_databases};
 use crate::support::service::Answer;
@@ -51,9 +51,13 @@ enum Work {
     Detach,
     /// Another name for a customer.
     Rename,
+    /// The payment of an open invoice.
+    Pay,
+    /// The end of one.
+    Void,
 }
 
-const WORKS: [Work; 7] = [
+const WORKS: [Work; 9] = [
     Work::FirstMethod,
     Work::FurtherMethod,
     Work::Subscribe,
@@ -61,7 +65,20 @@ const WORKS: [Work; 7] = [
     Work::Publish,
     Work::Detach,
     Work::Rename,
+    Work::Pay,
+    Work::Void,
 ];
+
+impl Work {
+    /// What is done with an invoice, if that is it.
+    const fn of_invoice(self) -> Option<&'static str> {
+        match self {
+            Self::Pay => Some("pay"),
+            Self::Void => Some("void"),
+            _ => None,
+        }
+    }
+}
 
 /// One case.
 #[derive(Clone, Debug)]
@@ -156,6 +173,8 @@ impl<'a> Run<'a> {
                 let method = saved["id"].as_str().unwrap();
                 let path = portal.path(&format!("{path}/payment-methods/{method}"));
                 asked = Asked::unkeyed(Method::DELETE, path, Value::Null);
+            } else if case.work.of_invoice().is_some() {
+                bill(world, portal, &customer).await;
             } else if case.work == Work::Rename {
                 mark = format!("Initech-{number}x");
                 let body = json!({"name": mark});
@@ -188,6 +207,23 @@ impl<'a> Run<'a> {
             lane: customer,
             mark,
         }
+    }
+
+    /// Names the invoice that it is about, once that is known here.
+    async fn name_invoice(&mut self, portal: &Portal) {
+        let Some(verb) = self.case.work.of_invoice() else {
+            return;
+        };
+        let path = portal.path(&format!("/invoices?customer={}", self.lane));
+        let list = self.world.service.get(&path).await.expect(200);
+        let invoice = &list["data"][0];
+        assert_eq!(invoice["status"], "open", "{list}");
+        let path = portal.path(&format!(
+            "/invoices/{}/{verb}",
+            invoice["id"].as_str().unwrap()
+        ));
+        self.asked = Asked::post(path, format!("the-case-{}", self.case.number), json!({}));
+        self.mark = invoice["stripe"]["invoice"].as_str().unwrap().to_owned();
     }
 
     async fn ask(&self, wait: u8) -> Option<Answer> {
@@ -249,6 +285,24 @@ impl<'a> Run<'a> {
     }
 }
 
+/// An open invoice of a customer's, over the price of a month, that somebody makes in the dashboard.
+async fn bill(world: &World, portal: &Portal, customer: &str) {
+    let path = portal.path(&format!("/customers/{customer}"));
+    let shown = world.service.get(&path).await.expect(200);
+    let owner = shown["stripe"]["customer"].as_str().unwrap();
+    let post =
+        async |path: &str, form: String| world.at_dashboard(portal, Method::POST, path, form).await;
+    let made = post(
+        "/v1/invoices",
+        format!("customer={owner}&auto_advance=false"),
+    )
+    .await;
+    let id = made["id"].as_str().unwrap();
+    let item = format!("customer={owner}&invoice={id}&amount={PRICE}&currency=usd");
+    post("/v1/invoiceitems", item).await;
+    post(&format!("/v1/invoices/{id}/finalize"), String::new()).await;
+}
+
 /// Preparation: done at once, or the machine is busy.
 async fn done(world: &World, asked: &Asked) -> Value {
     let answer = world.ask(&world.service.base_url, asked, 30).await.unwrap();
@@ -266,7 +320,16 @@ async fn batch(world: &World, number: usize, cases: &[Case]) -> Vec<String> {
         .iter()
         .map(|case| Run::prepare(world, &portal, case.clone()));
     done(world, &World::publishing(&portal, "api")).await;
-    let runs = world.in_time(join_all(prepared)).await;
+    let mut runs = world.in_time(join_all(prepared)).await;
+    if cases.iter().any(|case| case.work.of_invoice().is_some()) {
+        // No event of Stripe's is heard here.
+        let path = portal.path("/reconciliations");
+        let found = Asked::unkeyed(Method::POST, path, json!({"repair": true}));
+        assert_eq!(done(world, &found).await["status"], "done");
+    }
+    for run in &mut runs {
+        run.name_invoice(&portal).await;
+    }
     join_all(runs.iter().map(Run::run_into_it)).await;
     let mut wrong = Vec::new();
     wrong.extend(
@@ -287,9 +350,10 @@ async fn batch(world: &World, number: usize, cases: &[Case]) -> Vec<String> {
             .err(),
     );
     let count = |of: fn(Work) -> bool| cases.iter().filter(|case| of(case.work)).count();
-    let wanted = Wanted::customers(count(|work| work != Work::Publish))
+    let mut wanted = Wanted::customers(count(|work| work != Work::Publish))
         .paid(count(|work| matches!(work, Work::Subscribe | Work::Cancel)))
         .plans(1 + count(|work| work == Work::Publish));
+    wanted.charged += PRICE * i64::try_from(count(|work| work == Work::Pay)).unwrap();
     wrong.extend(invariants::check(world, &portal, wanted).await);
     if !wrong.is_empty() {
         let whose = runs.iter().map(|run| (&run.lane, run.case.number));

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use portal_billing::clock::Clock;
 use portal_billing::config::{Config, Sources};
