@@ -25,6 +25,18 @@
 //! | cancelling leaves the open invoice open | `subscriptions::ends::ending_a_past_due_one_settles_its_open_invoice` |
 //! | an update in the same second is dropped | `subscription::an_update_in_the_same_second_is_not_dropped_and_an_older_one_is`, `ingest::order` |
 //! | an operation that came to no end charges after the cancel | `subscriptions::abandoned::what_came_to_no_end_can_be_ended` |
+//!
+//! # Crash points whose case is elsewhere, and those that have none yet
+//!
+//! | # | test |
+//! |---|---|
+//! | C19 | `events::replicas::either_of_two_replicas_may_be_killed_at_any_time`, at instants left to chance; none yet at the two places themselves |
+//! | C20 | `ingest::lives::an_event_before_its_operation_waits_for_it` |
+//! | C21 C22 C23 | none yet that is cut off there |
+//! | C24 | `ingest::order`, `ingest::copies::four_copies_at_once_are_applied_once`, `ingest::copies::two_replicas_apply_each_event_once` |
+//! | C25 | `aged` |
+//! | C26 C27 | none yet |
+//! | C28 | `security::rotation::rotation_under_load_fails_nothing` |
 
 mod aged;
 mod cuts;
