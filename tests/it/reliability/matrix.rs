@@ -394,9 +394,9 @@ async fn cut_off_anywhere_whatever_stripe_answers_everything_is_there_once(engin
     }
     let cuts = cuts::happened() - cuts_before;
     if only.is_none() {
-        // A second passing that does not come leaves its cut or its fault undone.
-        assert!(cuts > cases.len() / 2, "only {cuts} cuts");
-        assert!(faults_hit > cases.len() / 2, "only {faults_hit} faults");
+        // A second passing that does not come, as in works of one call, leaves its cut or its fault undone.
+        assert!(cuts * 5 > cases.len() * 2, "only {cuts} cuts");
+        assert!(faults_hit * 5 > cases.len() * 2, "only {faults_hit} faults");
     }
     score.close(if only.is_some() { 1 } else { wanted });
 }
