@@ -310,9 +310,21 @@ impl App {
         portal: &Slug,
         credentials: &Credentials,
     ) -> Result<ApiKey, StoreError> {
-        let sealed = store::credentials::sealed(conn, portal, credentials.version)
-            .await?
-            .ok_or_else(|| Error::internal("the key of these credentials was wiped"))?;
+        let key = self.kept_api_key(conn, portal, credentials).await?;
+        Ok(key.ok_or_else(|| Error::internal("the key of these credentials was wiped"))?)
+    }
+
+    /// As [`App::open_api_key`]; `None` when the key was wiped.
+    pub(super) async fn kept_api_key(
+        &self,
+        conn: &mut Conn,
+        portal: &Slug,
+        credentials: &Credentials,
+    ) -> Result<Option<ApiKey>, StoreError> {
+        let sealed = store::credentials::sealed(conn, portal, credentials.version).await?;
+        let Some(sealed) = sealed else {
+            return Ok(None);
+        };
         let vault = self
             .vault(conn, portal, Some(sealed.data_key_version))
             .await?;
@@ -323,6 +335,7 @@ impl App {
         };
         let text = vault.open(portal, &place, &sealed)?;
         Ok(ApiKey::parse(text.expose_secret())
+            .map(Some)
             .map_err(|_| Error::internal("stored secret key cannot be read"))?)
     }
 

@@ -87,13 +87,32 @@ pub async fn claim(
     now: Timestamp,
     expires_at: Timestamp,
 ) -> Result<Option<Claimed>, StoreError> {
-    db!(conn, c => diesel::delete(
+    if insert(conn, scope, fingerprint, now, expires_at).await? {
+        return Ok(None);
+    }
+    let expired = db!(conn, c => diesel::delete(
             idempotency_keys::table
                 .find((scope.portal.as_str(), scope.organization, scope.route, scope.key))
                 .filter(idempotency_keys::expires_at.le(now.as_millis())),
         )
         .execute(c)
         .await)?;
+    if expired == 1 && insert(conn, scope, fingerprint, now, expires_at).await? {
+        return Ok(None);
+    }
+    find(conn, scope)
+        .await?
+        .map(Some)
+        .ok_or_else(|| StoreError::Contention("an idempotency key went away".to_owned()))
+}
+
+async fn insert(
+    conn: &mut Conn,
+    scope: &Scope<'_>,
+    fingerprint: &str,
+    now: Timestamp,
+    expires_at: Timestamp,
+) -> Result<bool, StoreError> {
     let inserted = db!(conn, c => diesel::insert_into(idempotency_keys::table)
         .values((
             idempotency_keys::portal_id.eq(scope.portal.as_str()),
@@ -107,13 +126,7 @@ pub async fn claim(
         .on_conflict_do_nothing()
         .execute(c)
         .await)?;
-    if inserted == 1 {
-        return Ok(None);
-    }
-    find(conn, scope)
-        .await?
-        .map(Some)
-        .ok_or_else(|| StoreError::Contention("an idempotency key went away".to_owned()))
+    Ok(inserted == 1)
 }
 
 /// The key as it was claimed.

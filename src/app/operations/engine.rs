@@ -320,15 +320,7 @@ impl App {
                 }) else {
                     return Ok(None);
                 };
-                if store::credentials::sealed(conn, portal, version)
-                    .await?
-                    .is_none()
-                {
-                    return Ok(None);
-                }
-                self.open_api_key(conn, portal, &credentials)
-                    .await
-                    .map(Some)
+                self.kept_api_key(conn, portal, &credentials).await
             })
             .await
     }

@@ -85,11 +85,8 @@ impl App {
         let trial = terms
             .and_then(|terms| terms.trial)
             .filter(|_| requested.is_none_or(|requested| requested.trial));
-        let only_one = self.one_trial_only(conn, &subscription.portal).await?;
-        if trial.is_some()
-            && only_one
-            && store::subscriptions::had_trial(conn, &customer.id).await?
-        {
+        let only_one = trial.is_some() && self.one_trial_only(conn, &subscription.portal).await?;
+        if only_one && store::subscriptions::had_trial(conn, &customer.id).await? {
             return Err(trial_used().into());
         }
         let (named, attach) = self
