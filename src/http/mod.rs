@@ -62,14 +62,12 @@ pub struct State {
 macro_rules! routes {
     ($($handler:path,)+) => {
         /// Mounts every route.
-        #[expect(clippy::too_many_lines, reason = "one line per route")]
         pub fn mount(config: &mut actix_web::web::ServiceConfig) {
             config$(.service($handler))+;
         }
 
         /// Mounts every route and describes it, which takes time and memory that a server need not spend
         /// when it starts.
-        #[expect(clippy::too_many_lines, reason = "one line per route")]
         pub fn describe(config: &mut ServiceConfig<'_>) {
             config$(.service($handler))+;
         }

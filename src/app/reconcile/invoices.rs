@@ -91,16 +91,12 @@ impl App {
             }
             None => {
                 let owner = said.customer.as_ref().map(Expandable::id);
-                match round.local(conn, CUSTOMER, owner).await? {
-                    Some(owner) => {
-                        round.it.compared.count(Kind::Invoice);
-                        self.invoice_missing_here(conn, round, &owner, said).await
-                    }
-                    None => {
-                        round.it.compared.foreign += 1;
-                        Ok(())
-                    }
-                }
+                let Some(owner) = round.local(conn, CUSTOMER, owner).await? else {
+                    round.it.compared.foreign += 1;
+                    return Ok(());
+                };
+                round.it.compared.count(Kind::Invoice);
+                self.invoice_missing_here(conn, round, &owner, said).await
             }
         }
     }

@@ -223,7 +223,8 @@ impl<'a> Run<'a> {
             invoice["id"].as_str().unwrap()
         ));
         self.asked = Asked::post(path, format!("the-case-{}", self.case.number), json!({}));
-        self.mark = invoice["stripe"]["invoice"].as_str().unwrap().to_owned();
+        let there = invoice["stripe"]["invoice"].as_str().unwrap();
+        there.clone_into(&mut self.mark);
     }
 
     async fn ask(&self, wait: u8) -> Option<Answer> {

@@ -11,8 +11,8 @@ impl Life<'_> {
     pub(super) async fn is_led(&mut self) -> bool {
         let begins = self.own.subscriptions.is_empty() && self.own.cards.is_empty();
         match (self.number % 4, self.own.open_invoice()) {
-            (0, None) if begins => self.into_debt().await,
-            (1, None) if begins => self.to_two_trials().await,
+            (0, None) if begins => self.run_up_a_debt().await,
+            (1, None) if begins => self.try_twice().await,
             (0, Some(_)) => match self.number / 4 % 4 {
                 0 => self.settle(Some(Way::Void)).await,
                 1 => self.settle(Some(Way::Pay)).await,
@@ -26,7 +26,7 @@ impl Life<'_> {
     }
 
     /// A card that works, a subscription, and then a card that does not.
-    async fn into_debt(&mut self) {
+    async fn run_up_a_debt(&mut self) {
         self.save_card(true, true).await;
         if !self.is_over() {
             self.subscribe_to(Plan::Gold, true).await;
@@ -36,7 +36,7 @@ impl Life<'_> {
         }
     }
 
-    async fn to_two_trials(&mut self) {
+    async fn try_twice(&mut self) {
         self.save_card(true, true).await;
         if !self.is_over() {
             self.subscribe_to(Plan::Taste, true).await;
