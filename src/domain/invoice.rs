@@ -36,6 +36,11 @@ impl Status {
         }
     }
 
+    /// Whether nothing can happen to it any more.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Paid | Self::Void)
+    }
+
     /// Whether it can be paid or voided.
     pub const fn is_payable(self) -> bool {
         matches!(self, Self::Open | Self::Uncollectible)
@@ -331,15 +336,24 @@ impl Invoice {
         self.total = said.total;
         self.amount_due = said.amount_due;
         self.amount_paid = said.amount_paid;
-        self.period = said.period;
         self.due_at = said.due_at;
         self.next_attempt_at = said.next_attempt_at;
         self.attempt_count = said.attempt_count;
         self.hosted_url.clone_from(&said.hosted_url);
         self.pdf_url.clone_from(&said.pdf_url);
+        // What it is for can be told of all its lines alone.
         if let Some(lines) = &said.lines {
             self.lines.clone_from(lines);
+            self.period = said.period;
         }
+    }
+
+    /// Whether it has come to its end with the amounts that are heard of.
+    pub fn has_ended_like(&self, said: &Snapshot) -> bool {
+        let amounts = (self.subtotal, self.total, self.amount_due, self.amount_paid);
+        self.status.is_final()
+            && said.status == Some(self.status)
+            && amounts == (said.subtotal, said.total, said.amount_due, said.amount_paid)
     }
 
     /// Whether this and the other are the same but for what nobody is shown.

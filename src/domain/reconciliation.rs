@@ -160,6 +160,8 @@ pub struct Reconciliation {
     pub place: String,
     /// The customer of ours after which the next sweep looks at payment methods.
     pub methods_place: String,
+    /// The invoice of ours after which the next sweep asks one by one for old ones that are not settled.
+    pub invoices_place: String,
     /// What is to be taken over, as JSON; empty for nothing.
     pub adopt: String,
     /// The Stripe account it works in, and no other.

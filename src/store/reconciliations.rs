@@ -140,23 +140,41 @@ pub async fn is_running(conn: &mut Conn, portal: &Slug) -> Result<bool, StoreErr
         .await)?)
 }
 
-/// The time and the `methods_place` of the portal's last sweep.
+/// A portal's last sweep.
+#[derive(Clone, Debug)]
+pub struct LastSweep {
+    /// Its time.
+    pub slot: Timestamp,
+    /// See [`Reconciliation::methods_place`].
+    pub methods_place: String,
+    /// See [`Reconciliation::invoices_place`].
+    pub invoices_place: String,
+}
+
+/// The portal's last sweep.
 ///
 /// # Errors
 /// What the database answers.
-pub async fn last_sweep(
-    conn: &mut Conn,
-    portal: &Slug,
-) -> Result<Option<(Timestamp, String)>, StoreError> {
-    let found: Option<(Option<i64>, String)> = db!(conn, c => reconciliations::table
+pub async fn last_sweep(conn: &mut Conn, portal: &Slug) -> Result<Option<LastSweep>, StoreError> {
+    let found: Option<(Option<i64>, String, String)> = db!(conn, c => reconciliations::table
         .filter(reconciliations::portal_id.eq(portal.as_str()))
         .filter(reconciliations::sweep_slot.is_not_null())
         .order(reconciliations::sweep_slot.desc())
-        .select((reconciliations::sweep_slot, reconciliations::methods_place))
+        .select((
+            reconciliations::sweep_slot,
+            reconciliations::methods_place,
+            reconciliations::invoices_place,
+        ))
         .first(c)
         .await
         .optional())?;
-    Ok(found.and_then(|(slot, place)| Some((Timestamp::from_millis(slot?), place))))
+    Ok(found.and_then(|(slot, methods_place, invoices_place)| {
+        Some(LastSweep {
+            slot: Timestamp::from_millis(slot?),
+            methods_place,
+            invoices_place,
+        })
+    }))
 }
 
 /// The portals whose module is enabled and has credentials, with the time of the current ones.

@@ -519,6 +519,7 @@ diesel::table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         finished_at -> Nullable<BigInt>,
+        invoices_place -> Text,
     }
 }
 

@@ -36,8 +36,6 @@ const READS_AT_ONCE: usize = 8;
 /// The first wait after an attempt that failed; each further one is twice as long, ten minutes at most.
 const RETRY_MS: i64 = 1_000;
 const RETRY_MAX_MS: i64 = 600_000;
-/// Pages of a hundred lines that are read of one invoice.
-pub(in crate::app) const LINE_PAGES_MAX: usize = 50;
 /// Attempts after which an event is a dead letter: days.
 const ATTEMPTS_MAX: i32 = 500;
 
@@ -251,13 +249,11 @@ impl App {
     /// An invoice with all its lines: it comes with ten.
     async fn whole_invoice(&self, event: &Incoming, reply: &RawReply) -> Result<Invoice, Failed> {
         let mut said: Invoice = reply.read()?;
-        for _ in 0..LINE_PAGES_MAX {
-            let Some(request) = said.more_lines()? else {
-                break;
-            };
-            let (reply, _) = self.read_from_stripe(event, &request).await?;
-            said.take_lines(reply.read()?);
-        }
+        said.read_lines::<Failed>(async |request| {
+            let (reply, _) = self.read_from_stripe(event, request).await?;
+            Ok(reply)
+        })
+        .await?;
         Ok(said)
     }
 

@@ -26,7 +26,6 @@ mod tell;
 mod work;
 
 pub(super) use hooks::Hooks;
-pub(super) use inbox::LINE_PAGES_MAX;
 pub(super) use intake::Intake;
 
 use super::App;

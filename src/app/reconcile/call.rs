@@ -2,17 +2,19 @@
 
 use crate::app::App;
 use crate::app::budget::Class;
-use crate::app::ingest::LINE_PAGES_MAX;
+use crate::app::invoices::{snapshot, spoken_at};
+use crate::domain::invoice::Status;
 use crate::domain::reconciliation::Reconciliation;
 use crate::domain::stripe_key::ApiKey;
+use crate::domain::stripe_link::StripeLink;
 use crate::store::{self, StoreError, reconciliations};
 use crate::stripe::{
-    FrozenRequest, Invoice, InvoiceStatus, List, Outcome, Page, RawReply, StripeError, customers,
-    payment_methods,
+    FrozenRequest, Invoice, List, Outcome, Page, RawReply, StripeError, customers, payment_methods,
 };
 
 /// Pages of one customer's payment methods.
 const METHOD_PAGES_MAX: usize = 20;
+
 /// What Stripe said.
 pub(super) enum Said {
     /// This.
@@ -90,31 +92,39 @@ impl Caller<'_> {
         Ok(Said::Invoice(said))
     }
 
-    /// The lines of an invoice beyond the ten that it comes with, while they may still change or are not
-    /// known here.
+    /// The lines of an invoice beyond the ten that it comes with. Those of one that has come to the same
+    /// end here are known: they cannot have changed since.
     async fn complete(&mut self, said: &mut Invoice) -> Result<(), Failed> {
-        let over = matches!(said.status, Some(InvoiceStatus::Paid | InvoiceStatus::Void));
-        if !said.lines.has_more || (over && self.knows(&said.id).await?) {
-            return Ok(());
-        }
-        for _ in 0..LINE_PAGES_MAX {
-            let Some(request) = said.more_lines()? else {
-                break;
-            };
-            said.take_lines(self.call(&request).await?.read()?);
+        if said.lines.has_more && !self.has_ended_here(said).await? {
+            said.read_lines(async |request| self.call(request).await)
+                .await?;
         }
         Ok(())
     }
 
-    async fn knows(&self, stripe_id: &str) -> Result<bool, StoreError> {
-        let (account, mode) = (&self.it.account, self.it.mode);
-        self.app
+    async fn has_ended_here(&self, said: &Invoice) -> Result<bool, StoreError> {
+        let it = self.it;
+        let link = StripeLink {
+            account: it.account.clone(),
+            mode: it.mode,
+            id: said.id.clone(),
+        };
+        let heard = snapshot(said, link, None, spoken_at(said));
+        if !heard.status.is_some_and(Status::is_final) {
+            return Ok(false);
+        }
+        let known = self
+            .app
             .store
             .read(async |conn| {
-                let owner = reconciliations::owner_of(conn, account, mode, stripe_id).await?;
-                Ok(owner.is_some())
+                let found = reconciliations::owner_of(conn, &it.account, it.mode, &said.id).await?;
+                match found {
+                    Some((_, object)) => store::invoices::shown(conn, &object.local_id).await,
+                    None => Ok(None),
+                }
             })
-            .await
+            .await?;
+        Ok(known.is_some_and(|known| known.invoice.has_ended_like(&heard)))
     }
 
     /// The payment methods of a customer, and where one of them is not known here, the customer itself;

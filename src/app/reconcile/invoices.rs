@@ -5,6 +5,7 @@
 //! alone, and asks by its id for what is older and not settled here.
 
 use super::round::Round;
+use super::step::{has_enough, visited};
 use crate::app::App;
 use crate::app::invoices::{snapshot, spoken_at};
 use crate::app::stripe_metadata as ours;
@@ -55,7 +56,13 @@ pub(super) async fn next_unsettled(
     conn: &mut Conn,
     it: &Reconciliation,
 ) -> Result<Option<(String, String)>, StoreError> {
-    let mut after = it.place.clone();
+    if has_enough(it) {
+        return Ok(None);
+    }
+    let mut after = visited(&it.place)
+        .1
+        .unwrap_or(&it.invoices_place)
+        .to_owned();
     loop {
         let batch = store::invoices::unsettled(conn, it, &after).await?;
         let Some((last, _)) = batch.last() else {

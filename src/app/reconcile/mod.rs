@@ -166,6 +166,7 @@ impl App {
             phase: Phase::Adopt,
             place: String::new(),
             methods_place: String::new(),
+            invoices_place: String::new(),
             adopt: String::new(),
             account: credentials.account_id.clone(),
             mode: credentials.mode,

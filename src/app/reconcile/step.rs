@@ -27,10 +27,12 @@ const RACES_MAX: usize = 8;
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 /// The longest wait between two attempts; the lease is longer.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(20);
-/// Customers whose payment methods one sweep looks at; the next goes on behind them.
-const METHODS_PER_SWEEP: i64 = 1_000;
+/// Customers whose payment methods one sweep looks at, and old invoices that it asks for; the next goes on
+/// behind them.
+const VISITS_PER_SWEEP: i64 = 1_000;
 /// Objects that are looked at to find the next one to ask for.
 const LOOKED_AT: i64 = 100;
+
 /// What is asked of Stripe next.
 enum Ask {
     /// Nothing is left in this phase.
@@ -262,7 +264,7 @@ impl App {
                     _ => None,
                 };
                 self.invoice_asked_for(conn, round, local, said).await?;
-                local.clone_into(&mut round.it.place);
+                visit(&mut round.it, local);
                 Ok(())
             }
             (Ask::Methods(local, _), said) => {
@@ -270,15 +272,19 @@ impl App {
                     self.take_methods(conn, round, local, methods, customer.as_deref())
                         .await?;
                 }
-                round.it.place = format!("{} {local}", visited(&round.it.place).0 + 1);
+                visit(&mut round.it, local);
                 Ok(())
             }
             _ => {
-                if round.it.phase == Phase::PaymentMethods {
-                    let (count, last) = visited(&round.it.place);
-                    let cut = round.it.sweep_slot.is_some() && count >= METHODS_PER_SWEEP;
-                    let place = last.filter(|_| cut).unwrap_or_default();
-                    place.clone_into(&mut round.it.methods_place);
+                let next = if has_enough(&round.it) {
+                    visited(&round.it.place).1.map(str::to_owned)
+                } else {
+                    None
+                };
+                match round.it.phase {
+                    Phase::PaymentMethods => round.it.methods_place = next.unwrap_or_default(),
+                    Phase::InvoicesHere => round.it.invoices_place = next.unwrap_or_default(),
+                    _ => {}
                 }
                 round.next_phase();
                 Ok(())
@@ -459,21 +465,29 @@ impl App {
     }
 }
 
-/// How many customers were visited for their payment methods, and the last of them.
-fn visited(place: &str) -> (i64, Option<&str>) {
+/// How many were asked for one by one in this phase, and the last of them.
+pub(super) fn visited(place: &str) -> (i64, Option<&str>) {
     match place.split_once(' ') {
         Some((count, last)) => (count.parse().unwrap_or(0), Some(last)),
         None => (0, None),
     }
 }
 
+fn visit(it: &mut Reconciliation, local: &str) {
+    it.place = format!("{} {local}", visited(&it.place).0 + 1);
+}
+
+/// Whether a sweep has asked for as many as it does; the next goes on behind them.
+pub(super) fn has_enough(it: &Reconciliation) -> bool {
+    it.sweep_slot.is_some() && visited(&it.place).0 >= VISITS_PER_SWEEP
+}
+
 /// The next customer whose payment methods are compared, of those that Stripe has.
 async fn next_customer(conn: &mut Conn, it: &Reconciliation) -> Result<Ask, StoreError> {
-    let (count, last) = visited(&it.place);
-    if it.sweep_slot.is_some() && count >= METHODS_PER_SWEEP {
+    if has_enough(it) {
         return Ok(Ask::Nothing);
     }
-    let after = last.unwrap_or(&it.methods_place);
+    let after = visited(&it.place).1.unwrap_or(&it.methods_place);
     let next = reconciliations::objects(conn, it, CUSTOMER, true, after, 1).await?;
     Ok(match next.into_iter().next() {
         Some((local, stripe_id)) => Ask::Methods(local, stripe_id),

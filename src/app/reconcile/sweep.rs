@@ -86,7 +86,7 @@ impl App {
             .store
             .read(async |conn| reconciliations::last_sweep(conn, portal).await)
             .await?;
-        if last.as_ref().is_some_and(|(last, _)| *last >= slot) {
+        if last.as_ref().is_some_and(|last| last.slot >= slot) {
             return Ok(());
         }
         let now = self.clock.now();
@@ -105,11 +105,15 @@ impl App {
                 reconciliations::delete_sweeps(conn, portal, before).await?;
                 let id = String::from(self.ids.new_id(Kind::Reconciliation));
                 let context = sweeper(portal, &id);
-                let methods_place = last.as_ref().map(|(_, place)| place.clone());
+                let places = last
+                    .clone()
+                    .map(|last| (last.methods_place, last.invoices_place));
+                let (methods_place, invoices_place) = places.unwrap_or_default();
                 let it = Reconciliation {
                     repair: true,
                     sweep_slot: Some(slot),
-                    methods_place: methods_place.unwrap_or_default(),
+                    methods_place,
+                    invoices_place,
                     lease_owner: None,
                     lease_until: None,
                     ..self.new_reconciliation(&id, portal, &credentials, &context)

@@ -42,6 +42,7 @@ pub(super) struct ReconciliationRow {
     created_at: i64,
     updated_at: i64,
     finished_at: Option<i64>,
+    invoices_place: String,
 }
 
 impl From<&Reconciliation> for ReconciliationRow {
@@ -78,6 +79,7 @@ impl From<&Reconciliation> for ReconciliationRow {
             created_at: it.created_at.as_millis(),
             updated_at: it.updated_at.as_millis(),
             finished_at: millis(it.finished_at),
+            invoices_place: it.invoices_place.clone(),
         }
     }
 }
@@ -110,6 +112,7 @@ impl TryFrom<ReconciliationRow> for Reconciliation {
             repair: row.repair,
             place: row.place,
             methods_place: row.methods_place,
+            invoices_place: row.invoices_place,
             adopt: row.adopt,
             account: row.stripe_account,
             drift: row.drift,

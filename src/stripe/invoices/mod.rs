@@ -23,8 +23,11 @@ use super::request::{Created, FrozenRequest, Page, known, owned, paged, set};
 use super::subscriptions::{
     CancelAt, Cycle, ItemChange, OneTimeCharge, ProrationBehavior, TrialEnd,
 };
-use super::{List, StripeError, get, path_id};
+use super::{List, RawReply, StripeError, get, path_id};
 use crate::clock::Timestamp;
+
+/// Pages of a hundred lines that are read of one invoice.
+const LINE_PAGES_MAX: usize = 50;
 
 /// For `expand`: the secret that a browser pays an invoice with.
 pub const EXPAND_CONFIRMATION_SECRET: &str = "confirmation_secret";
@@ -108,19 +111,26 @@ pub fn lines(invoice: &str, page: Page<'_>) -> Result<FrozenRequest, StripeError
 }
 
 impl Invoice {
-    /// Asks for the next of its lines, while not all are here.
-    pub fn more_lines(&self) -> Result<Option<FrozenRequest>, StripeError> {
-        if !self.lines.has_more {
-            return Ok(None);
+    /// Reads the lines that it came without, by `call`; of more than [`LINE_PAGES_MAX`] pages the rest
+    /// stays unread.
+    ///
+    /// # Errors
+    /// Those of `call`, and what is no list of lines.
+    pub async fn read_lines<E: From<StripeError>>(
+        &mut self,
+        mut call: impl AsyncFnMut(&FrozenRequest) -> Result<RawReply, E>,
+    ) -> Result<(), E> {
+        for _ in 0..LINE_PAGES_MAX {
+            if !self.lines.has_more {
+                break;
+            }
+            let after = self.lines.data.last().map(|line| line.id.as_str());
+            let request = lines(&self.id, Page::largest(after))?;
+            let page: List<InvoiceLine> = call(&request).await?.read()?;
+            self.lines.has_more = page.has_more && !page.data.is_empty();
+            self.lines.data.extend(page.data);
         }
-        let after = self.lines.data.last().map(|line| line.id.as_str());
-        lines(&self.id, Page::largest(after)).map(Some)
-    }
-
-    /// Takes the next of its lines.
-    pub fn take_lines(&mut self, page: List<InvoiceLine>) {
-        self.lines.has_more = page.has_more && !page.data.is_empty();
-        self.lines.data.extend(page.data);
+        Ok(())
     }
 }
 

@@ -153,14 +153,17 @@ fn snapshot(account: &Account, customer: &str) -> CustomerSnapshot {
     }
 }
 
-/// Puts the customer's pending items for this subscription (or for none) on a draft.
+/// Puts the customer's pending items for this subscription (or for none) on a draft, before what is on
+/// it already: Stripe shows them first, the latest change at the top.
 pub(crate) fn take_pending(account: &mut Account, invoice: &mut Invoice) {
+    let own = std::mem::take(&mut invoice.lines);
     for id in pending_for(account, invoice) {
         take_item(account, invoice, &id);
     }
+    invoice.lines.extend(own);
 }
 
-/// The pending items that this invoice would take, oldest first.
+/// The pending items that this invoice would take: the latest first, those of one change in their order.
 fn pending_for(account: &Account, invoice: &Invoice) -> Vec<String> {
     let items = account
         .billing
@@ -171,7 +174,9 @@ fn pending_for(account: &Account, invoice: &Invoice) -> Vec<String> {
         item.currency == invoice.currency
             && (item.subscription.is_none() || item.subscription == invoice.subscription)
     };
-    items.filter(fits).map(|item| item.id.clone()).collect()
+    let mut fitting: Vec<&InvoiceItem> = items.filter(fits).collect();
+    fitting.sort_by_key(|item| std::cmp::Reverse(item.date));
+    fitting.into_iter().map(|item| item.id.clone()).collect()
 }
 
 /// Puts one pending item on a draft.
@@ -313,6 +318,7 @@ pub(crate) fn amount_to_charge(account: &mut Account, invoice: &Invoice) -> i64 
 
 /// As [`take_pending`], leaving the items where they are: for sums that are only looked at.
 pub(crate) fn take_pending_copy(account: &mut Account, invoice: &mut Invoice) {
+    let own = std::mem::take(&mut invoice.lines);
     for id in pending_for(account, invoice) {
         let line_id = account.ids.long("il_");
         let line = account
@@ -322,6 +328,7 @@ pub(crate) fn take_pending_copy(account: &mut Account, invoice: &mut Invoice) {
             .map(|item| item.line(line_id));
         invoice.lines.extend(line);
     }
+    invoice.lines.extend(own);
 }
 
 /// Records the open `invoice_payment` of a finalized invoice.

@@ -7,6 +7,7 @@ use super::{
     RECONCILIATIONS, customer, delete_at_stripe, found, invoices_found, reconcile, shop,
     subscriber, subscription, until, writes,
 };
+use crate::subscriptions::advance;
 use crate::support::database::{Database, on_both_databases};
 use crate::support::service::Service;
 
@@ -14,15 +15,17 @@ on_both_databases!(
     invoices_that_nobody_told_of_are_taken_over,
     what_became_of_an_invoice_is_mended,
     all_lines_of_a_long_invoice_are_read,
+    a_draft_that_grew_and_was_paid_is_read_anew,
+    the_period_of_a_long_invoice_is_that_of_all_its_lines,
     the_invoices_of_others_are_left_alone,
     a_sweep_asks_for_what_is_old_and_open,
 );
 
-const INVOICES: &str = "/v1/portals/acme/invoices";
+pub(super) const INVOICES: &str = "/v1/portals/acme/invoices";
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// An invoice over items of a dollar each that somebody makes for a Customer in the dashboard; Stripe's id.
-async fn draft(service: &Service, owner: &str, items: usize) -> String {
+pub(super) async fn draft(service: &Service, owner: &str, items: usize) -> String {
     let form = [
         ("customer", owner),
         ("collection_method", "send_invoice"),
@@ -31,19 +34,24 @@ async fn draft(service: &Service, owner: &str, items: usize) -> String {
     ];
     let made = service.stripe("/v1/invoices", &form).await;
     let id = made["id"].as_str().unwrap().to_owned();
+    grow(service, owner, &id, items).await;
+    id
+}
+
+/// Puts items of a dollar each on a draft.
+async fn grow(service: &Service, owner: &str, invoice: &str, items: usize) {
     for _ in 0..items {
         let form = [
             ("customer", owner),
-            ("invoice", id.as_str()),
+            ("invoice", invoice),
             ("amount", "100"),
             ("currency", "usd"),
         ];
         service.stripe("/v1/invoiceitems", &form).await;
     }
-    id
 }
 
-async fn act(service: &Service, invoice: &str, what: &str) {
+pub(super) async fn act(service: &Service, invoice: &str, what: &str) {
     let path = format!("/v1/invoices/{invoice}/{what}");
     service.stripe(&path, &[]).await;
 }
@@ -180,6 +188,67 @@ async fn all_lines_of_a_long_invoice_are_read(engine: Database) {
     assert_eq!(it["total"]["amount"], 2_500);
     let again = reconcile(&service, true).await;
     assert_eq!(again["drift_count"], 0, "{again}");
+}
+
+async fn a_draft_that_grew_and_was_paid_is_read_anew(engine: Database) {
+    let service = shop(engine, &[]).await;
+    subscriber(&service, "globex", "gold").await;
+    let owner = at_stripe(&service, "globex").await;
+    let long = draft(&service, &owner, 12).await;
+    reconcile(&service, true).await;
+    grow(&service, &owner, &long, 13).await;
+    act(&service, &long, "finalize").await;
+    let form = [("paid_out_of_band", "true")];
+    service
+        .stripe(&format!("/v1/invoices/{long}/pay"), &form)
+        .await;
+    reconcile(&service, true).await;
+    let it = shown(&service, &long).await;
+    assert_eq!(it["status"], "paid");
+    assert_eq!(it["total"]["amount"], 2_500);
+    assert_eq!(it["lines"].as_array().unwrap().len(), 25);
+    // What is settled on both sides is not read again.
+    service.forget_calls().await;
+    let again = reconcile(&service, true).await;
+    assert_eq!(again["drift_count"], 0, "{again}");
+    let lines = format!("GET /v1/invoices/{long}/lines");
+    assert!(!service.calls().await.contains(&lines));
+}
+
+async fn the_period_of_a_long_invoice_is_that_of_all_its_lines(engine: Database) {
+    let service = shop(engine, &[]).await;
+    let subscribed = subscriber(&service, "globex", "seats").await;
+    let there = subscribed["stripe"]["subscription"].as_str().unwrap();
+    let path = format!("/v1/subscriptions/{there}");
+    let object = &service.objects_at_stripe("subscription").await[0];
+    let item = object["items"]["data"][0]["id"].as_str().unwrap();
+    for quantity in 2..9 {
+        advance(&service, DAY_MS / 1000).await;
+        let form = [
+            ("items[0][id]", item),
+            ("items[0][quantity]", &quantity.to_string()),
+            ("proration_behavior", "create_prorations"),
+        ];
+        service.stripe(&path, &form).await;
+    }
+    advance(&service, 30 * DAY_MS / 1000).await;
+    let object = &service.objects_at_stripe("subscription").await[0];
+    let renewed = object["latest_invoice"].as_str().unwrap();
+    reconcile(&service, true).await;
+    let it = shown(&service, renewed).await;
+    assert_eq!(it["status"], "paid", "{it}");
+    let lines = it["lines"].as_array().unwrap();
+    // An invoice comes with its first ten lines.
+    let regular: Vec<usize> = (0..lines.len())
+        .filter(|place| lines[*place]["proration"] == false)
+        .collect();
+    assert_eq!(regular, [lines.len() - 1], "{it}");
+    assert!(lines.len() > 10);
+    let period = &lines[lines.len() - 1]["period"];
+    assert_eq!(it["period"], *period);
+    let again = reconcile(&service, true).await;
+    assert_eq!(again["drift_count"], 0, "{again}");
+    assert_eq!(shown(&service, renewed).await["period"], *period);
 }
 
 async fn the_invoices_of_others_are_left_alone(engine: Database) {
