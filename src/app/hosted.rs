@@ -28,7 +28,7 @@ use crate::stripe::setup_intents::{self, NewSetupIntent, SetupIntent, SetupInten
 use crate::stripe::{Created, FrozenRequest, Page, RawReply};
 
 const CREATE_INTENT: &str = "create_setup_intent";
-const CREATE_SESSION: &str = "create_checkout_session";
+pub(super) const CREATE_SESSION: &str = "create_checkout_session";
 const CREATE_PORTAL: &str = "create_portal_session";
 /// What a Checkout page that saves a payment method is made with where the account has no currency
 /// of its own: it decides the kinds of payment method on offer.
@@ -58,6 +58,8 @@ pub struct HostedPage {
     pub url: SecretString,
     /// When it ends, where Stripe says so.
     pub expires_at: Option<Timestamp>,
+    /// Our id of the subscription that is paid on it.
+    pub subscription: Option<String>,
 }
 
 /// Where a consumer goes from one of Stripe's pages.
@@ -125,7 +127,7 @@ impl App {
         self.once(context, portal, claim, wait, async |conn| {
             let customer = locked_customer(conn, context, portal, name).await?;
             let credentials = self.ready_credentials(conn, portal).await?;
-            check_urls(conn, portal, wanted).await?;
+            check_urls(conn, portal, &wanted.urls()).await?;
             let currency = credentials.verification.default_currency.clone();
             let urls = wanted.urls().into_iter();
             let state = State {
@@ -290,13 +292,22 @@ pub(super) fn hosted_search(operation: &Operation) -> Option<Search> {
     }
 }
 
-fn checkout_made(reply: &RawReply) -> Result<Outcome, StoreError> {
-    let made: CheckoutSession = reply.read().map_err(Error::from)?;
-    Ok(Outcome::HostedPage(Box::new(HostedPage {
+/// The page that Stripe has opened; `subscription` is what is paid on it.
+pub(super) fn checkout_of(
+    made: CheckoutSession,
+    subscription: Option<String>,
+) -> Result<HostedPage, Error> {
+    Ok(HostedPage {
         id: Some(made.id),
         url: made.url.ok_or_else(bad_answer)?,
         expires_at: made.expires_at,
-    })))
+        subscription,
+    })
+}
+
+fn checkout_made(reply: &RawReply) -> Result<Outcome, StoreError> {
+    let made: CheckoutSession = reply.read().map_err(Error::from)?;
+    Ok(Outcome::HostedPage(Box::new(checkout_of(made, None)?)))
 }
 
 fn portal_made(reply: &RawReply) -> Result<Outcome, StoreError> {
@@ -305,6 +316,7 @@ fn portal_made(reply: &RawReply) -> Result<Outcome, StoreError> {
         id: None,
         url: made.url.ok_or_else(bad_answer)?,
         expires_at: None,
+        subscription: None,
     })))
 }
 
@@ -317,19 +329,22 @@ fn bad_answer() -> Error {
 
 /// # Errors
 /// `return_origin_not_allowed` with every address whose origin the module does not allow.
-async fn check_urls(conn: &mut Conn, portal: &Slug, wanted: &Wanted) -> Result<(), StoreError> {
+pub(super) async fn check_urls(
+    conn: &mut Conn,
+    portal: &Slug,
+    urls: &[(&'static str, &str)],
+) -> Result<(), StoreError> {
     let module = store::stripe_modules::find(conn, portal).await?;
     let allowed = module
         .map(|module| module.settings.allowed_return_origins)
         .unwrap_or_default();
     let is_allowed = |url: &str| allowed.iter().any(|origin: &Origin| origin.covers(url));
-    let refused: Vec<FieldError> = wanted
-        .urls()
-        .into_iter()
+    let refused: Vec<FieldError> = urls
+        .iter()
         .filter(|(_, url)| !is_allowed(url))
         .map(|(pointer, _)| {
             FieldError::new(
-                pointer,
+                *pointer,
                 FieldCode::InvalidValue,
                 "Its origin is not one of the module's allowed_return_origins.",
             )

@@ -52,6 +52,8 @@ named! {
         DetachPaymentMethod = "detach_payment_method",
         /// Makes a paid subscription.
         CreateSubscription = "create_subscription",
+        /// Opens a hosted Checkout page on which a subscription is paid.
+        CreateSubscriptionCheckout = "create_subscription_checkout",
         /// Changes a paid subscription.
         ChangeSubscription = "change_subscription",
         /// Ends a paid subscription.

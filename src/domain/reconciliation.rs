@@ -43,6 +43,8 @@ named! {
         Subscriptions = "subscriptions",
         /// Subscriptions of ours that the list did not show.
         SubscriptionsHere = "subscriptions_here",
+        /// Subscriptions of ours whose Checkout page should be over by now.
+        Checkouts = "checkouts",
         /// Stripe's list of invoices.
         Invoices = "invoices",
         /// Invoices of ours that the list did not show.
@@ -62,7 +64,8 @@ impl Phase {
             Self::CustomersHere => Self::PaymentMethods,
             Self::PaymentMethods => Self::Subscriptions,
             Self::Subscriptions => Self::SubscriptionsHere,
-            Self::SubscriptionsHere => Self::Invoices,
+            Self::SubscriptionsHere => Self::Checkouts,
+            Self::Checkouts => Self::Invoices,
             Self::Invoices => Self::InvoicesHere,
             Self::InvoicesHere | Self::Over => Self::Over,
         }

@@ -58,6 +58,8 @@ named! {
         Authenticate = "authenticate",
         /// The same for what later invoices will be paid with.
         AuthenticateSetup = "authenticate_setup",
+        /// Pay on the Checkout page that is open for it.
+        Checkout = "checkout",
     }
 }
 
@@ -129,6 +131,8 @@ pub struct Requested {
     pub promotion_code: Option<String>,
     /// Whether the plan's trial is wanted.
     pub trial: bool,
+    /// Stripe's id of the Checkout page that is open for it.
+    pub checkout: Option<String>,
 }
 
 /// A customer's subscription to a plan.
@@ -195,6 +199,46 @@ pub struct Subscription {
 }
 
 impl Subscription {
+    /// A paid subscription to a plan at one of its prices, on its way to Stripe, of which nobody was told.
+    pub fn provisioning(
+        id: String,
+        portal: Slug,
+        customer: String,
+        (product, plan, plan_revision): (Slug, Slug, i64),
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            portal,
+            customer,
+            product,
+            plan,
+            plan_revision,
+            application: None,
+            status: Status::Provisioning,
+            paid: true,
+            quantity: 1,
+            payment_method: None,
+            period: None,
+            trial_end: None,
+            cancel_at: None,
+            canceled_at: None,
+            ended_at: None,
+            unpaid_since: None,
+            dunning: Dunning::default(),
+            latest_invoice: None,
+            scheduled_change: None,
+            requested: None,
+            metadata: Metadata::default(),
+            stripe: None,
+            stripe_item: None,
+            stripe_at: None,
+            version: 0,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
     /// This subscription in another status of ours, as its next version. `None` where the table of
     /// [`Status::may_become`] does not allow it, or where it is in that status already.
     pub fn turned(&self, status: Status, now: Timestamp) -> Option<Self> {
@@ -232,6 +276,13 @@ impl Subscription {
             ..self.clone()
         };
         shown == *other
+    }
+
+    /// Stripe's id of the Checkout page on which it is to be paid, while nothing has come of that page.
+    pub fn checkout(&self) -> Option<&str> {
+        let waits = self.status == Status::Incomplete && self.stripe.is_none();
+        let requested = self.requested.as_ref().filter(|_| waits)?;
+        requested.checkout.as_deref()
     }
 
     /// Whether its end is planned, or has come.

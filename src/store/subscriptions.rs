@@ -24,6 +24,9 @@ mod row;
 
 use row::SubscriptionRow;
 
+/// How many are given by one call of [`waiting`].
+const WAITING_MAX: i64 = 100;
+
 /// The subscription of that id, in whichever portal.
 ///
 /// # Errors
@@ -176,6 +179,31 @@ pub async fn live_of_product(
         ))
         .get_result(c)
         .await)?)
+}
+
+/// The portal's subscriptions that wait for their begin and are not at Stripe yet, and have not changed
+/// since `before`; behind our id `after`, in the order of our ids.
+///
+/// # Errors
+/// What the database answers.
+pub async fn waiting(
+    conn: &mut Conn,
+    portal: &Slug,
+    before: Timestamp,
+    after: &str,
+) -> Result<Vec<Subscription>, StoreError> {
+    let rows: Vec<SubscriptionRow> = db!(conn, c => subscriptions::table
+        .filter(subscriptions::portal_id.eq(portal.as_str()))
+        .filter(subscriptions::status.eq(Status::Incomplete.as_str()))
+        .filter(subscriptions::stripe_id.is_null())
+        .filter(subscriptions::updated_at.lt(before.as_millis()))
+        .filter(subscriptions::id.gt(after))
+        .order(subscriptions::id)
+        .limit(WAITING_MAX)
+        .select(SubscriptionRow::as_select())
+        .load(c)
+        .await)?;
+    rows.into_iter().map(Subscription::try_from).collect()
 }
 
 /// Whether the customer ever had a subscription with a trial.

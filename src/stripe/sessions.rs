@@ -4,9 +4,9 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use stripe_billing::billing_portal_session::CreateBillingPortalSession;
 use stripe_checkout::checkout_session::{
-    CreateCheckoutSession, CreateCheckoutSessionDiscounts, CreateCheckoutSessionLineItems,
-    CreateCheckoutSessionSetupIntentData, CreateCheckoutSessionSubscriptionData,
-    CreateCheckoutSessionSubscriptionDataTrialSettings,
+    CreateCheckoutSession, CreateCheckoutSessionLineItems, CreateCheckoutSessionLineItemsPriceData,
+    CreateCheckoutSessionPaymentMethodCollection, CreateCheckoutSessionSetupIntentData,
+    CreateCheckoutSessionSubscriptionData, CreateCheckoutSessionSubscriptionDataTrialSettings,
     CreateCheckoutSessionSubscriptionDataTrialSettingsEndBehavior, ExpireCheckoutSession,
     ListCheckoutSession, RetrieveCheckoutSession,
 };
@@ -15,7 +15,7 @@ use stripe_types::Currency;
 use super::customers::Customer;
 use super::request::{Created, FrozenRequest, Page, hash_map, known, owned, paged, set};
 use super::setup_intents::SetupIntent;
-use super::subscriptions::{MissingPaymentMethod, NewItem, Subscription, Trial};
+use super::subscriptions::{MissingPaymentMethod, NewItem, OneTimeCharge, Subscription, Trial};
 use super::wire::{Expandable, identified, null_as_default, open_enum, seconds};
 use super::{Metadata, StripeError, path_id};
 use crate::clock::Timestamp;
@@ -36,10 +36,13 @@ pub enum CheckoutPurpose<'a> {
         items: &'a [NewItem<'a>],
         /// `None`: it is paid from the start.
         trial: Option<Trial>,
-        /// `None`: Stripe's default, `create_invoice`.
+        /// What happens at the trial's end without a payment method, where the page asks for one only
+        /// if something is to be paid on it. `None`: it always asks.
         missing_payment_method: Option<MissingPaymentMethod>,
-        /// `promo_…`.
-        promotion_code: Option<&'a str>,
+        /// What is paid once, on the page.
+        one_time_charges: &'a [OneTimeCharge<'a>],
+        /// Whether the page takes promotion codes.
+        promotion_codes: bool,
         /// Of the subscription that the page makes.
         metadata: Metadata,
     },
@@ -88,27 +91,46 @@ pub fn create_checkout(new: &NewCheckoutSession<'_>) -> FrozenRequest {
         }
         CheckoutPurpose::Subscription {
             items,
-            promotion_code,
+            missing_payment_method,
+            one_time_charges,
+            promotion_codes,
             ..
         } => {
-            if let Some(code) = promotion_code {
-                let mut discount = CreateCheckoutSessionDiscounts::new();
-                discount.promotion_code = Some((*code).to_owned());
-                create = create.discounts(vec![discount]);
+            if *promotion_codes {
+                create = create.allow_promotion_codes(true);
+            }
+            if missing_payment_method.is_some() {
+                create = create.payment_method_collection(
+                    CreateCheckoutSessionPaymentMethodCollection::IfRequired,
+                );
             }
             let items = items.iter().map(|item| {
                 let mut line = CreateCheckoutSessionLineItems::new();
                 line.price = Some(item.price.to_owned());
-                line.quantity = item.quantity;
+                // Checkout wants one said where a subscription has one by itself.
+                line.quantity = Some(item.quantity.unwrap_or(1));
                 line
             });
+            let once = one_time_charges.iter().map(one_time_line);
             create
                 .mode(stripe_checkout::CheckoutSessionMode::Subscription)
-                .line_items(items.collect::<Vec<_>>())
+                .line_items(items.chain(once).collect::<Vec<_>>())
                 .subscription_data(subscription_data(&new.purpose))
         }
     };
     FrozenRequest::of(&create)
+}
+
+fn one_time_line(charge: &OneTimeCharge<'_>) -> CreateCheckoutSessionLineItems {
+    let mut price =
+        CreateCheckoutSessionLineItemsPriceData::new(known::<Currency>(charge.currency));
+    price.product = Some(charge.product.to_owned());
+    price.unit_amount = Some(charge.unit_amount);
+    price.tax_behavior = charge.tax_behavior.map(|behavior| known(behavior.as_str()));
+    let mut line = CreateCheckoutSessionLineItems::new();
+    line.price_data = Some(price);
+    line.quantity = Some(1);
+    line
 }
 
 fn subscription_data(purpose: &CheckoutPurpose<'_>) -> CreateCheckoutSessionSubscriptionData {
@@ -274,6 +296,7 @@ identified!(PortalSession);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stripe::catalog::TaxBehavior;
 
     fn metadata(value: &str) -> Metadata {
         Metadata::from([("operation".to_owned(), value.to_owned())])
@@ -320,12 +343,19 @@ mod tests {
             price: "price_1",
             quantity: Some(3),
         };
+        let fee = OneTimeCharge {
+            product: "prod_1",
+            currency: "eur",
+            unit_amount: 500,
+            tax_behavior: Some(TaxBehavior::Exclusive),
+        };
         let of = |trial, missing_payment_method| {
             create_checkout(&session(CheckoutPurpose::Subscription {
                 items: &[item],
                 trial,
                 missing_payment_method,
-                promotion_code: Some("promo_1"),
+                one_time_charges: &[fee],
+                promotion_codes: true,
                 metadata: metadata("oper_2"),
             }))
             .shown()
@@ -335,15 +365,21 @@ mod tests {
             days,
             [
                 "POST /v1/checkout/sessions",
+                "allow_promotion_codes=true",
                 "cancel_url=https://portal.example/back",
                 "client_reference_id=org_1",
                 "customer=cus_1",
-                "discounts[0][promotion_code]=promo_1",
                 "expires_at=9",
                 "line_items[0][price]=price_1",
                 "line_items[0][quantity]=3",
+                "line_items[1][price_data][currency]=eur",
+                "line_items[1][price_data][product]=prod_1",
+                "line_items[1][price_data][tax_behavior]=exclusive",
+                "line_items[1][price_data][unit_amount]=500",
+                "line_items[1][quantity]=1",
                 "metadata[operation]=oper_1",
                 "mode=subscription",
+                "payment_method_collection=if_required",
                 "subscription_data[metadata][operation]=oper_2",
                 "subscription_data[trial_period_days]=14",
                 "subscription_data[trial_settings][end_behavior][missing_payment_method]=cancel",

@@ -10,6 +10,7 @@ use crate::support::database::Database;
 use crate::support::service::{PUBLISHABLE_KEY, SECRET_KEY, Service};
 use crate::webhooks::{BY_HAND, deliver, hook_of, signature};
 
+mod checkout;
 mod copies;
 mod customers;
 mod invoices;

@@ -84,7 +84,7 @@ pub(in crate::app) enum About {
     },
     /// A payment method was set up for a customer.
     SetUp(Box<SetupIntent>),
-    /// A Checkout page was finished.
+    /// A Checkout page was finished, or is over.
     Checkout(Box<CheckoutSession>),
     /// A product or a price that stands for a plan of ours.
     Catalog {
@@ -260,7 +260,9 @@ fn read(event_type: &str, payload: &[u8]) -> Result<About, String> {
             object(payload).map(|said| About::Customer { said, deleted })
         }
         "setup_intent.succeeded" => object(payload).map(About::SetUp),
-        "checkout.session.completed" => object(payload).map(About::Checkout),
+        "checkout.session.completed" | "checkout.session.expired" => {
+            object(payload).map(About::Checkout)
+        }
         "price.updated" | "product.updated" => {
             let said: Sellable = object(payload)?;
             Ok(About::Catalog {

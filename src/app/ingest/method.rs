@@ -1,6 +1,7 @@
 //! What Stripe says of payment methods, and of how they came to be: setup intents and Checkout pages.
 
 use super::event::{Incoming, Place};
+use super::names::ours_in;
 use super::subscription::News;
 use super::work::{Named, Verdict, Work};
 use crate::app::stripe_metadata as ours;
@@ -9,9 +10,10 @@ use crate::domain::customer::Customer;
 use crate::domain::inbox::{Age, Status as Settled, verdict};
 use crate::domain::payment_method::{Card, PaymentMethod, State};
 use crate::domain::stripe_link::StripeLink;
+use crate::domain::subscription::Status;
 use crate::ids::Kind;
 use crate::store::stripe_objects::{CUSTOMER, PAYMENT_METHOD, PRICE, PRODUCT, StripeObject};
-use crate::stripe::sessions::CheckoutMode;
+use crate::stripe::sessions::{CheckoutMode, CheckoutStatus};
 use crate::stripe::{CheckoutSession, Expandable, SetupIntent, payment_methods as there};
 
 impl Work<'_> {
@@ -172,9 +174,13 @@ impl Work<'_> {
         }
     }
 
-    /// A Checkout page was finished. The method it has saved for a customer without a default becomes
-    /// the default, which Stripe has to be told.
-    pub(super) fn checkout(&self, event: &Incoming, said: &CheckoutSession) -> Verdict {
+    /// A Checkout page was finished, or is over. The method it has saved for a customer without a default
+    /// becomes the default, which Stripe has to be told; what was to be paid on one that is over has
+    /// expired. What was paid Stripe tells by itself.
+    pub(super) fn checkout(&mut self, event: &Incoming, said: &CheckoutSession) -> Verdict {
+        if said.status == Some(CheckoutStatus::Expired) {
+            return self.checkout_over(event, said);
+        }
         let owner = said.customer.as_ref().map(Expandable::id);
         let owner = owner.and_then(|id| self.local(event, CUSTOMER, id));
         let Some(owner) = owner.and_then(|id| self.customer(&event.portal, &id)) else {
@@ -182,6 +188,24 @@ impl Work<'_> {
         };
         if said.mode == Some(CheckoutMode::Setup) && owner.default_payment_method.is_none() {
             return Verdict::Save(owner.id.clone());
+        }
+        Verdict::Applied
+    }
+
+    fn checkout_over(&mut self, event: &Incoming, said: &CheckoutSession) -> Verdict {
+        let Some(id) = ours_in(&said.metadata, event, ours::SUBSCRIPTION) else {
+            return Verdict::Foreign;
+        };
+        let maker = said.metadata.get(ours::OPERATION).map(String::as_str);
+        if self.is_unsettled(maker) {
+            return Verdict::Parked;
+        }
+        let found = self.subscriptions.get(id).map(|row| &row.it);
+        let waiting = found
+            .filter(|it| it.portal == event.portal)
+            .filter(|it| it.checkout() == Some(&said.id));
+        if let Some(after) = waiting.and_then(|it| it.turned(Status::Expired, self.now)) {
+            self.put_subscription(event, after);
         }
         Verdict::Applied
     }

@@ -93,6 +93,11 @@ impl<'a> Names<'a> {
             }
             About::Checkout(said) => {
                 there.extend(said.customer.as_ref().map(Expandable::id));
+                let local = ours_in(&said.metadata, event, ours::SUBSCRIPTION);
+                self.subscriptions.extend(local.map(str::to_owned));
+                let maker = said.metadata.get(ours::OPERATION);
+                self.operations
+                    .extend(maker.map(|maker| (key(&said.id), maker.as_str())));
             }
             About::Catalog { .. } => {
                 there.insert(&event.object_id);

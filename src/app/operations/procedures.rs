@@ -88,6 +88,9 @@ impl App {
             Kind::SavePaymentMethod => Box::pin(self.start_saving(conn, operation)).await,
             Kind::DetachPaymentMethod => Box::pin(self.start_detaching(conn, operation)).await,
             Kind::CreateSubscription => Box::pin(self.start_order(conn, operation)).await,
+            Kind::CreateSubscriptionCheckout => {
+                Box::pin(self.start_checkout(conn, operation)).await
+            }
             Kind::CancelSubscription | Kind::ChangeSubscription => {
                 Box::pin(self.start_ending(conn, operation)).await
             }
@@ -122,6 +125,9 @@ impl App {
                 Box::pin(self.advance_detaching(conn, operation, reply)).await
             }
             Kind::CreateSubscription => Box::pin(self.advance_order(conn, operation, reply)).await,
+            Kind::CreateSubscriptionCheckout => {
+                Box::pin(self.advance_checkout(conn, operation, reply)).await
+            }
             Kind::CancelSubscription | Kind::ChangeSubscription => {
                 Box::pin(self.advance_ending(conn, operation, reply)).await
             }
@@ -154,6 +160,9 @@ impl App {
                 Box::pin(self.refused_detaching(conn, operation, error)).await
             }
             Kind::CreateSubscription => Box::pin(self.refused_order(conn, operation, error)).await,
+            Kind::CreateSubscriptionCheckout => {
+                Box::pin(self.refused_checkout(conn, operation, error)).await
+            }
             Kind::CancelSubscription | Kind::ChangeSubscription => {
                 Box::pin(self.refused_ending(conn, operation, error)).await
             }
@@ -171,7 +180,9 @@ impl App {
     pub(super) fn search(&self, operation: &Operation) -> Result<Option<Search>, Error> {
         match operation.kind {
             Kind::PublishPlan | Kind::ArchivePlan => self.publishing_search(operation),
-            Kind::CreateSetupIntent | Kind::CreateCheckoutSession => Ok(hosted_search(operation)),
+            Kind::CreateSetupIntent
+            | Kind::CreateCheckoutSession
+            | Kind::CreateSubscriptionCheckout => Ok(hosted_search(operation)),
             Kind::CreateSubscription => order_search(operation),
             _ => Ok(None),
         }

@@ -11,6 +11,7 @@
 
 mod adopt;
 mod call;
+mod checkouts;
 mod customers;
 mod invoices;
 mod methods;

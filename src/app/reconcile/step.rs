@@ -16,7 +16,8 @@ use crate::domain::reconciliation::{Phase, Reconciliation, Status};
 use crate::store::stripe_objects::{CUSTOMER, SUBSCRIPTION};
 use crate::store::{Conn, StoreError, reconciliations};
 use crate::stripe::{
-    FrozenRequest, List, Outcome, Page, RawReply, StripeError, customers, invoices, subscriptions,
+    CheckoutSession, FrozenRequest, List, Outcome, Page, RawReply, StripeError, customers,
+    invoices, sessions, subscriptions,
 };
 
 /// Failures in a row after which a reconciliation is given up.
@@ -188,6 +189,13 @@ impl App {
                 }))
             }
             Phase::SubscriptionsHere => self.next_unseen(conn, it, SUBSCRIPTION).await?,
+            Phase::Checkouts => match super::checkouts::next(conn, it).await? {
+                Some((local, page)) => {
+                    let request = sessions::retrieve_checkout(&page).map_err(Error::from)?;
+                    Ask::Thing(local, request)
+                }
+                None => Ask::Nothing,
+            },
             Phase::Invoices => Ask::Invoices(super::invoices::page(it, page)),
             Phase::InvoicesHere => match super::invoices::next_unsettled(conn, it).await? {
                 Some((local, id)) => {
@@ -327,6 +335,11 @@ impl App {
             Phase::CustomersHere => {
                 let said = reply.map(read::<customers::Customer>).transpose()?;
                 self.customer_asked_for(conn, round, local, said.as_ref())
+                    .await
+            }
+            Phase::Checkouts => {
+                let said = reply.map(read::<CheckoutSession>).transpose()?;
+                self.checkout_asked_for(conn, round, local, said.as_ref())
                     .await
             }
             _ => {

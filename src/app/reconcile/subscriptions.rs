@@ -7,7 +7,7 @@ use crate::app::subscriptions::{snapshot, spoken_at};
 use crate::domain::reconciliation::{Drift, DriftKind, Kind, subscription_fields};
 use crate::domain::slug::Slug;
 use crate::domain::subscription::{
-    APPLICATION_MAX_CHARS, Dunning, Snapshot, Status, StripeStatus, Subscription,
+    APPLICATION_MAX_CHARS, Snapshot, Status, StripeStatus, Subscription,
 };
 use crate::ids::{Id, Kind as IdKind};
 use crate::store::{self, Conn, StoreError, reconciliations, stripe_objects, subscription_actions};
@@ -272,35 +272,17 @@ fn blank(
     version: i64,
     now: crate::clock::Timestamp,
 ) -> Subscription {
-    Subscription {
+    let bare = Subscription::provisioning(
         id,
-        portal: round.it.portal.clone(),
-        customer: terms.customer,
-        product: terms.product,
-        plan: terms.plan,
-        plan_revision: terms.revision,
+        round.it.portal.clone(),
+        terms.customer,
+        (terms.product, terms.plan, terms.revision),
+        now,
+    );
+    Subscription {
         application: terms.application,
-        status: Status::Provisioning,
-        paid: true,
-        quantity: 1,
-        payment_method: None,
-        period: None,
-        trial_end: None,
-        cancel_at: None,
-        canceled_at: None,
-        ended_at: None,
-        unpaid_since: None,
-        dunning: Dunning::default(),
-        latest_invoice: None,
-        scheduled_change: None,
-        requested: None,
-        metadata: std::collections::BTreeMap::default(),
-        stripe: None,
-        stripe_item: None,
-        stripe_at: None,
         version,
-        created_at: now,
-        updated_at: now,
+        ..bare
     }
 }
 

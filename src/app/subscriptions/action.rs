@@ -1,5 +1,5 @@
-//! What a consumer has to do to finish a subscription. The client secret that does it in a browser is
-//! sealed at rest.
+//! What a consumer has to do to finish a subscription. The client secret that does it in a browser, or
+//! the address of the page where it is done, is sealed at rest.
 
 use secrecy::ExposeSecret;
 
@@ -56,18 +56,43 @@ impl App {
         let Some(action) = left_to_do(subscription, answer) else {
             return subscription_actions::delete(conn, &subscription.id).await;
         };
+        let secret = action.client_secret.as_ref().map(|it| it.expose_secret());
+        self.store_action(conn, subscription, action.action_type, action.url, secret)
+            .await
+    }
+
+    /// Keeps the address of the Checkout page on which a subscription is to be paid. Whoever has it may use
+    /// the page, so that it is sealed like a secret.
+    pub(super) async fn keep_page(
+        &self,
+        conn: &mut Conn,
+        subscription: &Subscription,
+        url: &str,
+    ) -> Result<(), StoreError> {
+        self.store_action(conn, subscription, ActionType::Checkout, None, Some(url))
+            .await
+    }
+
+    async fn store_action(
+        &self,
+        conn: &mut Conn,
+        subscription: &Subscription,
+        action_type: ActionType,
+        url: Option<String>,
+        secret: Option<&str>,
+    ) -> Result<(), StoreError> {
         let portal = &subscription.portal;
-        let sealed = match &action.client_secret {
+        let sealed = match secret {
             None => None,
             Some(secret) => Some(self.vault(conn, portal, None).await?.seal(
                 portal,
                 &place(&subscription.id),
-                secret.expose_secret(),
+                secret,
             )?),
         };
         let stored = StoredAction {
-            action_type: action.action_type.as_str().to_owned(),
-            url: action.url,
+            action_type: action_type.as_str().to_owned(),
+            url,
             sealed,
         };
         let now = self.clock.now();
@@ -82,7 +107,7 @@ impl App {
         with_secret: bool,
     ) -> Result<ActionView, StoreError> {
         let portal = &subscription.portal;
-        let client_secret = match stored.sealed.filter(|_| with_secret) {
+        let secret = match stored.sealed.filter(|_| with_secret) {
             None => None,
             Some(sealed) => Some(
                 self.vault(conn, portal, Some(sealed.data_key_version))
@@ -90,11 +115,19 @@ impl App {
                     .open(portal, &place(&subscription.id), &sealed)?,
             ),
         };
-        Ok(ActionView {
-            action_type: ActionType::parse(&stored.action_type)
-                .ok_or_else(|| StoreError::corrupt("subscription_actions.action_type"))?,
-            client_secret,
-            url: stored.url,
+        let action_type = ActionType::parse(&stored.action_type)
+            .ok_or_else(|| StoreError::corrupt("subscription_actions.action_type"))?;
+        Ok(match action_type {
+            ActionType::Checkout => ActionView {
+                action_type,
+                client_secret: None,
+                url: secret.map(|url| url.expose_secret().to_owned()),
+            },
+            ActionType::Authenticate | ActionType::AuthenticateSetup => ActionView {
+                action_type,
+                client_secret: secret,
+                url: stored.url,
+            },
         })
     }
 }

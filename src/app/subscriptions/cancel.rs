@@ -23,6 +23,7 @@ use crate::domain::slug::Slug;
 use crate::domain::subscription::{Status, Subscription};
 use crate::store::{Conn, StoreError, subscription_actions};
 use crate::stripe::invoices::{self, InvoiceStatus};
+use crate::stripe::sessions::{self, CheckoutSession, CheckoutStatus};
 use crate::stripe::subscriptions::{self as there, Cancellation, SubscriptionChange};
 use crate::stripe::{Expandable, FrozenRequest, List, Outcome, RawReply, StripeError};
 
@@ -33,6 +34,10 @@ const READ: &str = "retrieve_subscription";
 /// For a subscription whose making came to no end.
 const FIND: &str = "find_subscription";
 const VOID_INVOICE: &str = "void_invoice";
+/// For a subscription that is to be paid on a page: the page goes first, so that nobody pays on it for
+/// what has ended here.
+const EXPIRE_CHECKOUT: &str = "expire_checkout_session";
+const READ_CHECKOUT: &str = "retrieve_checkout_session";
 const EXPAND_INVOICE: &str = "latest_invoice";
 
 /// How a subscription is to end.
@@ -211,6 +216,10 @@ impl App {
                 None => Next::Failed(subscription.conflict()),
             });
         }
+        if let Some(page) = subscription.checkout() {
+            let request = sessions::expire_checkout(page).map_err(Error::from)?;
+            return Ok(send(EXPIRE_CHECKOUT, request));
+        }
         let Some(link) = &subscription.stripe else {
             let owner = customer.stripe_id_in(&operation.stripe_account, operation.mode);
             let Some(owner) = owner.filter(|_| subscription.status == Status::Provisioning) else {
@@ -236,6 +245,14 @@ impl App {
         if operation.step.starts_with(FIND) {
             return self
                 .found_or_not(conn, operation, (&customer, &subscription), reply)
+                .await;
+        }
+        if operation.step == EXPIRE_CHECKOUT {
+            return self.ended_here(conn, operation, &subscription).await;
+        }
+        if operation.step == READ_CHECKOUT {
+            return self
+                .page_read(conn, operation, &subscription, &ending, reply)
                 .await;
         }
         if operation.step == VOID_INVOICE {
@@ -293,8 +310,19 @@ impl App {
         };
         match operation.step.as_str() {
             // There is nothing to end any more.
-            CANCEL if error.outcome() == Outcome::Missing => {
+            CANCEL | EXPIRE_CHECKOUT | READ_CHECKOUT if error.outcome() == Outcome::Missing => {
                 self.ended_here(conn, operation, &subscription).await
+            }
+            // It is over already: by its time, or since it was paid.
+            EXPIRE_CHECKOUT if error.outcome() == Outcome::Rejected => {
+                match subscription.checkout() {
+                    Some(page) => {
+                        let request = sessions::retrieve_checkout(page).map_err(Error::from)?;
+                        Ok(send(READ_CHECKOUT, request))
+                    }
+                    // What was paid has arrived meanwhile.
+                    None => self.start_ending(conn, operation).await,
+                }
             }
             // Paid or void in the meantime: nothing is owed either way.
             VOID_INVOICE if matches!(error.outcome(), Outcome::Missing | Outcome::Rejected) => {
@@ -302,6 +330,28 @@ impl App {
                 Ok(Next::Done(outcome.await?))
             }
             _ => Ok(Next::Failed(refusal(error))),
+        }
+    }
+
+    /// What has become of the page that a subscription was to be paid on, which does not take an end.
+    async fn page_read(
+        &self,
+        conn: &mut Conn,
+        operation: &Operation,
+        subscription: &Subscription,
+        ending: &Ending,
+        reply: &RawReply,
+    ) -> Result<Next, StoreError> {
+        let page: CheckoutSession = reply.read().map_err(Error::from)?;
+        match (page.status, page.subscription) {
+            (Some(CheckoutStatus::Complete), Some(made)) => {
+                let (step, request) = request_of(made.id(), ending.cancel.as_ref())?;
+                Ok(send(step, request))
+            }
+            (Some(CheckoutStatus::Expired), _) => {
+                self.ended_here(conn, operation, subscription).await
+            }
+            _ => Ok(Next::Failed(subscription.conflict())),
         }
     }
 
@@ -362,9 +412,15 @@ impl App {
         ended: &Subscription,
     ) -> Result<(), StoreError> {
         subscription_actions::delete(conn, &ended.id).await?;
-        let making = (operation::Kind::CreateSubscription, ended.id.as_str());
-        self.close_operations(conn, &ended.portal, making, &given_up())
-            .await
+        for kind in [
+            operation::Kind::CreateSubscription,
+            operation::Kind::CreateSubscriptionCheckout,
+        ] {
+            let making = (kind, ended.id.as_str());
+            self.close_operations(conn, &ended.portal, making, &given_up())
+                .await?;
+        }
+        Ok(())
     }
 }
 

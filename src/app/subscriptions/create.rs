@@ -16,7 +16,7 @@ use crate::domain::customer::{Customer, CustomerRef};
 use crate::domain::error::{Code, Error, FieldCode};
 use crate::domain::operation;
 use crate::domain::slug::Slug;
-use crate::domain::subscription::{Dunning, Requested, Status, Subscription};
+use crate::domain::subscription::{Requested, Status, Subscription};
 use crate::domain::text::Metadata;
 use crate::ids::Kind;
 use crate::store::{self, Conn, StoreError, Unique};
@@ -74,7 +74,9 @@ impl App {
             let customer = locked_customer(conn, context, portal, &input.customer).await?;
             let offer = find_offer(conn, portal, &input.product, &input.plan).await?;
             let asked = self.asked(portal, &customer, &offer, &input)?;
-            no_other(conn, &asked).await?;
+            if let Some(other) = other_than(conn, &asked).await? {
+                return Err(exists(&other).into());
+            }
             if offer.plan.approval_required {
                 request_of(conn, &customer, &asked).await?;
                 return self.settled_here(conn, context, &asked).await;
@@ -96,7 +98,7 @@ impl App {
     }
 
     /// The subscription as it is asked for, in its first status.
-    fn asked(
+    pub(super) fn asked(
         &self,
         portal: &Slug,
         customer: &Customer,
@@ -120,39 +122,28 @@ impl App {
         if input.promotion_code.is_some() && !paid {
             return Err(nothing_to_pay("/promotion_code"));
         }
+        let bare = Subscription::provisioning(
+            self.ids.new_id(Kind::Subscription).into(),
+            portal.clone(),
+            customer.id.clone(),
+            (input.product.clone(), input.plan.clone(), plan.revision),
+            now,
+        );
         Ok(Subscription {
-            id: self.ids.new_id(Kind::Subscription).into(),
-            portal: portal.clone(),
-            customer: customer.id.clone(),
-            product: input.product.clone(),
-            plan: input.plan.clone(),
-            plan_revision: plan.revision,
             application: input.application.clone(),
             status,
             paid,
             quantity: quantity_of(&plan.pricing, input.quantity)?,
             payment_method: saved,
-            period: None,
-            trial_end: None,
-            cancel_at: None,
-            canceled_at: None,
-            ended_at: None,
-            unpaid_since: None,
-            dunning: Dunning::default(),
-            latest_invoice: None,
-            scheduled_change: None,
             requested: paid.then(|| Requested {
                 payment_method: new,
                 promotion_code: input.promotion_code.clone(),
                 trial: input.trial,
+                checkout: None,
             }),
             metadata: input.metadata.clone(),
-            stripe: None,
-            stripe_item: None,
-            stripe_at: None,
             version: i64::from(status != Status::Provisioning),
-            created_at: now,
-            updated_at: now,
+            ..bare
         })
     }
 
@@ -191,20 +182,23 @@ impl App {
     }
 }
 
-/// Refuses a second live subscription of the customer to the product for the application.
-async fn no_other(conn: &mut Conn, asked: &Subscription) -> Result<(), StoreError> {
+/// The live subscription of the customer to the product for the application: there is one at most.
+pub(super) async fn other_than(
+    conn: &mut Conn,
+    asked: &Subscription,
+) -> Result<Option<Subscription>, StoreError> {
     let application = asked.application.as_deref();
-    match store::subscriptions::live(conn, &asked.customer, &asked.product, application).await? {
-        Some(other) => Err(Error::new(
-            Code::SubscriptionExists,
-            format!(
-                "The customer has a live subscription to this product for this application: {}.",
-                other.id
-            ),
-        )
-        .into()),
-        None => Ok(()),
-    }
+    store::subscriptions::live(conn, &asked.customer, &asked.product, application).await
+}
+
+pub(super) fn exists(other: &Subscription) -> Error {
+    Error::new(
+        Code::SubscriptionExists,
+        format!(
+            "The customer has a live subscription to this product for this application: {}.",
+            other.id
+        ),
+    )
 }
 
 /// Whether a request that waits for approval may name what it is to be paid with. Whether it can be
@@ -224,7 +218,7 @@ async fn request_of(
     Ok(())
 }
 
-async fn insert(conn: &mut Conn, asked: &Subscription) -> Result<(), StoreError> {
+pub(super) async fn insert(conn: &mut Conn, asked: &Subscription) -> Result<(), StoreError> {
     match store::subscriptions::insert(conn, asked).await {
         // The customer is locked and there was none: only a writer that takes no lock gets here.
         Err(StoreError::Unique(Unique::LiveSubscription)) => Err(Error::new(
@@ -236,7 +230,7 @@ async fn insert(conn: &mut Conn, asked: &Subscription) -> Result<(), StoreError>
     }
 }
 
-fn nothing_to_pay(pointer: &str) -> Error {
+pub(super) fn nothing_to_pay(pointer: &str) -> Error {
     Error::field(
         pointer,
         FieldCode::InvalidValue,

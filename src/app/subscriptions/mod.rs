@@ -8,6 +8,7 @@ mod action;
 mod approve;
 mod cancel;
 mod change;
+mod checkout;
 mod create;
 mod method;
 mod offer;
@@ -38,6 +39,7 @@ pub(super) use order::order_search;
 pub(super) use snapshot::{snapshot, spoken_at};
 
 pub use cancel::{CancelInput, CancelTime, OpenInvoice};
+pub use checkout::CheckoutInput;
 pub use create::{Method, SubscriptionInput};
 
 /// A subscription as it is shown at one time.
@@ -64,7 +66,7 @@ pub struct ActionView {
     pub action_type: ActionType,
     /// With it and the publishable key, Stripe.js does it. Not in events.
     pub client_secret: Option<SecretString>,
-    /// Where it can be done in a browser.
+    /// Where it can be done in a browser; that of a Checkout page is not in events.
     pub url: Option<String>,
 }
 

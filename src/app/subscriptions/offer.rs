@@ -58,17 +58,19 @@ pub(super) fn quantity_of(pricing: &Pricing, wanted: Option<i64>) -> Result<i64,
 }
 
 impl App {
-    /// What Stripe is to be told of a paid subscription, checked before anything is sent.
+    /// What Stripe is to be told of a paid subscription but what it is paid with, checked before anything
+    /// is sent; `instead_of` is the subscription that goes when this one comes.
     ///
     /// # Errors
-    /// `plan_unavailable`, `trial_used`, `payment_method_required`, `payment_method_unusable`.
-    pub(super) async fn order(
+    /// `plan_unavailable`, `trial_used`.
+    pub(super) async fn terms_of_order(
         &self,
         conn: &mut Conn,
         customer: &Customer,
         subscription: &Subscription,
         offer: &PlanOnOffer,
         credentials: &Credentials,
+        instead_of: Option<&str>,
     ) -> Result<Order, StoreError> {
         let (account, mode) = (credentials.account_id.as_str(), credentials.mode);
         let place = |link: &Option<_>| {
@@ -86,17 +88,9 @@ impl App {
             .and_then(|terms| terms.trial)
             .filter(|_| requested.is_none_or(|requested| requested.trial));
         let only_one = trial.is_some() && self.one_trial_only(conn, &subscription.portal).await?;
-        if only_one && store::subscriptions::had_trial(conn, &customer.id).await? {
+        if only_one && trial_is_gone(conn, &customer.id, instead_of).await? {
             return Err(trial_used().into());
         }
-        let (named, attach) = self
-            .named_method(conn, customer, subscription, credentials)
-            .await?;
-        let needed = trial.is_none_or(|trial| trial.requires_payment_method);
-        let named = match named {
-            None if needed => self.default_or_saved(conn, customer, credentials).await?,
-            named => named,
-        };
         let per_seat = matches!(offer.plan.pricing, Pricing::PerSeat { .. });
         Ok(Order {
             price,
@@ -105,12 +99,45 @@ impl App {
             trial: trial.map(OrderTrial::from),
             one_trial: only_one,
             setup_fee: terms.and_then(Fee::of),
-            method: named,
-            attach,
+            method: None,
+            attach: false,
             promotion_code: requested.and_then(|requested| requested.promotion_code.clone()),
             promotion: None,
             customer: None,
             approved: false,
+        })
+    }
+
+    /// What Stripe is to be told of a paid subscription, checked before anything is sent.
+    ///
+    /// # Errors
+    /// `plan_unavailable`, `trial_used`, `payment_method_required`, `payment_method_unusable`.
+    pub(super) async fn order(
+        &self,
+        conn: &mut Conn,
+        customer: &Customer,
+        subscription: &Subscription,
+        offer: &PlanOnOffer,
+        credentials: &Credentials,
+    ) -> Result<Order, StoreError> {
+        let order = self
+            .terms_of_order(conn, customer, subscription, offer, credentials, None)
+            .await?;
+        let (named, attach) = self
+            .named_method(conn, customer, subscription, credentials)
+            .await?;
+        let needed = order
+            .trial
+            .as_ref()
+            .is_none_or(|trial| trial.end_behavior.is_none());
+        let named = match named {
+            None if needed => self.default_or_saved(conn, customer, credentials).await?,
+            named => named,
+        };
+        Ok(Order {
+            method: named,
+            attach,
+            ..order
         })
     }
 
@@ -204,6 +231,24 @@ fn not_at_stripe() -> Error {
         "The plan has no price in the Stripe account and mode that the portal uses now. Put the \
          product again.",
     )
+}
+
+/// Whether the customer has had a trial, or may begin one on a page that is open for another subscription
+/// than `but`.
+pub(super) async fn trial_is_gone(
+    conn: &mut Conn,
+    customer: &str,
+    but: Option<&str>,
+) -> Result<bool, StoreError> {
+    if store::subscriptions::had_trial(conn, customer).await? {
+        return Ok(true);
+    }
+    let live = store::subscriptions::live_of_customer(conn, customer).await?;
+    let mut others = live.iter().filter(|it| Some(it.id.as_str()) != but);
+    Ok(others.any(|it| {
+        let requested = it.requested.as_ref().filter(|_| it.checkout().is_some());
+        requested.is_some_and(|requested| requested.trial)
+    }))
 }
 
 pub(super) fn trial_used() -> Error {

@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::offer::trial_used;
+use super::offer::{trial_is_gone, trial_used};
 use super::snapshot::{snapshot, spoken_at};
 use crate::app::App;
 use crate::app::customers::{CREATE_CUSTOMER, in_lane};
@@ -31,7 +31,9 @@ use crate::stripe::subscriptions::{
     self as there, EXPAND_CONFIRMATION_SECRET, EXPAND_PENDING_SETUP_INTENT, MissingPaymentMethod,
     NewItem, NewSubscription, OneTimeCharge, PaymentBehavior, SubscriptionFilter,
 };
-use crate::stripe::{Expandable, FrozenRequest, List, Outcome, Page, RawReply, StripeError};
+use crate::stripe::{
+    Expandable, FrozenRequest, List, Metadata, Outcome, Page, RawReply, StripeError,
+};
 
 const FIND_PROMOTION_CODE: &str = "find_promotion_code";
 pub(super) const ATTACH: &str = "attach_payment_method";
@@ -114,6 +116,41 @@ impl Fee {
     }
 }
 
+impl Order {
+    /// What is subscribed to.
+    pub(super) fn item(&self) -> NewItem<'_> {
+        NewItem {
+            price: &self.price,
+            quantity: self
+                .quantity
+                .and_then(|quantity| u64::try_from(quantity).ok()),
+        }
+    }
+
+    /// What is paid once.
+    pub(super) fn charges(&self) -> Vec<OneTimeCharge<'_>> {
+        let fees = self.setup_fee.iter();
+        fees.map(|fee| OneTimeCharge {
+            product: &self.product,
+            currency: &fee.currency,
+            unit_amount: fee.amount,
+            tax_behavior: tax_behavior(&fee.tax_behavior),
+        })
+        .collect()
+    }
+
+    pub(super) fn trial(&self) -> Option<there::Trial> {
+        let days = self.trial.as_ref()?.days;
+        Some(there::Trial::Days(u32::try_from(days).ok()?))
+    }
+
+    /// What happens at the trial's end without a payment method, if it may begin without one.
+    pub(super) fn missing_payment_method(&self) -> Option<MissingPaymentMethod> {
+        let word = self.trial.as_ref()?.end_behavior.as_deref()?;
+        missing_payment_method(word)
+    }
+}
+
 fn send(step: &'static str, request: FrozenRequest, order: &Order) -> Result<Next, StoreError> {
     Ok(Next::Send(Send {
         step,
@@ -138,7 +175,7 @@ impl App {
         }
         let had_trial = order.trial.is_some()
             && order.one_trial
-            && store::subscriptions::had_trial(conn, &customer.id).await?;
+            && trial_is_gone(conn, &customer.id, None).await?;
         if had_trial {
             return self
                 .undone(conn, operation, &subscription, trial_used())
@@ -454,40 +491,14 @@ fn create_request(
     order: &Order,
     incomplete: bool,
 ) -> FrozenRequest {
-    let items = [NewItem {
-        price: &order.price,
-        quantity: order
-            .quantity
-            .and_then(|quantity| u64::try_from(quantity).ok()),
-    }];
-    let charges: Vec<OneTimeCharge<'_>> = order
-        .setup_fee
-        .iter()
-        .map(|fee| OneTimeCharge {
-            product: &order.product,
-            currency: &fee.currency,
-            unit_amount: fee.amount,
-            tax_behavior: tax_behavior(&fee.tax_behavior),
-        })
-        .collect();
+    let items = [order.item()];
+    let charges = order.charges();
     let promotion: Vec<&str> = order.promotion.as_deref().into_iter().collect();
     let expand = match (incomplete, &order.trial) {
         (true, _) => EXPAND_ACTION.as_slice(),
         (false, Some(_)) => &[EXPAND_PENDING_SETUP_INTENT],
         (false, None) => &[],
     };
-    let revision = subscription.plan_revision.to_string();
-    let mut ids = vec![
-        (CUSTOMER, subscription.customer.as_str()),
-        (SUBSCRIPTION, &subscription.id),
-        (PRODUCT, subscription.product.as_str()),
-        (PLAN, subscription.plan.as_str()),
-        (REVISION, &revision),
-    ];
-    let application = subscription.application.as_deref();
-    ids.extend(application.map(|application| (APPLICATION, application)));
-    let trial = order.trial.as_ref();
-    let end_behavior = trial.and_then(|trial| trial.end_behavior.as_deref());
     there::create(&NewSubscription {
         customer: order.customer.as_deref().unwrap_or_default(),
         items: &items,
@@ -500,14 +511,29 @@ fn create_request(
         // Whoever asked for it is there; whoever approved it is somebody else. What is left incomplete is
         // finished by the consumer, so that the bank is asked to wait for that.
         off_session: (order.approved && !incomplete).then_some(true),
-        trial: trial.and_then(|trial| Some(there::Trial::Days(u32::try_from(trial.days).ok()?))),
-        missing_payment_method: end_behavior.and_then(missing_payment_method),
+        trial: order.trial(),
+        missing_payment_method: order.missing_payment_method(),
         one_time_charges: &charges,
         promotion_codes: &promotion,
-        metadata: made_by(operation, &ids),
+        metadata: labels(operation, subscription),
         expand,
         ..NewSubscription::default()
     })
+}
+
+/// By which the subscription is known as ours at Stripe.
+pub(super) fn labels(operation: &Operation, subscription: &Subscription) -> Metadata {
+    let revision = subscription.plan_revision.to_string();
+    let mut ids = vec![
+        (CUSTOMER, subscription.customer.as_str()),
+        (SUBSCRIPTION, &subscription.id),
+        (PRODUCT, subscription.product.as_str()),
+        (PLAN, subscription.plan.as_str()),
+        (REVISION, &revision),
+    ];
+    let application = subscription.application.as_deref();
+    ids.extend(application.map(|application| (APPLICATION, application)));
+    made_by(operation, &ids)
 }
 
 fn tax_behavior(word: &str) -> Option<catalog::TaxBehavior> {

@@ -1,5 +1,7 @@
 //! Setup intents, and Stripe's own pages: where consumers enter card numbers.
 
+use std::collections::BTreeMap;
+
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse, post};
 use secrecy::ExposeSecret;
@@ -8,12 +10,16 @@ use utoipa::ToSchema;
 
 use super::customers::{CustomerPath, customer_of};
 use super::operations::OperationBody;
-use super::{MayRepeat, MayWait, PortalPath};
+use super::subscriptions::Subscribing;
+use super::{MayRepeat, MayWait, Metadata, PortalPath};
 use crate::app::hosted::{HostedPage, SetupIntentView, Wanted};
 use crate::app::idempotency::Claim;
+use crate::app::subscriptions::CheckoutInput;
 use crate::clock::Timestamp;
+use crate::domain::customer::CustomerRef;
+use crate::domain::error::{Error, FieldCode, FieldError};
 use crate::http::State;
-use crate::http::auth::required;
+use crate::http::auth::{Scope, required};
 use crate::http::extract::{WithinPortal, context};
 use crate::http::idempotency::{Accepted, Posted, PostedOptional, Wait};
 use crate::http::problem::Problem;
@@ -55,7 +61,8 @@ impl From<SetupIntentView> for SetupIntentBody {
 #[schema(as = CheckoutSession, example = json!({
     "id": "cs_test_a1Qx7example",
     "url": "https://checkout.stripe.com/c/pay/cs_test_a1Qx7example",
-    "expires_at": "2026-11-26T12:00:00.000Z"
+    "expires_at": "2026-11-26T12:00:00.000Z",
+    "subscription": null
 }))]
 pub struct CheckoutSessionBody {
     /// Stripe's id; with it, the payment method is saved afterwards. Stripe puts it into the
@@ -66,6 +73,9 @@ pub struct CheckoutSessionBody {
     /// When the page ends.
     #[schema(required = true, format = DateTime)]
     expires_at: Option<String>,
+    /// Of a page to subscribe on: the subscription, `incomplete` until it is paid.
+    #[schema(required = true)]
+    subscription: Option<String>,
 }
 
 /// A page of Stripe's customer portal.
@@ -94,6 +104,7 @@ impl From<HostedPage> for HostedPageBody {
                 id,
                 url,
                 expires_at: page.expires_at.map(Timestamp::to_rfc3339),
+                subscription: page.subscription,
             }),
             None => Self::Portal(PortalSessionBody { url }),
         }
@@ -112,6 +123,8 @@ pub struct SetupIntentPost {}
 pub enum CheckoutMode {
     /// To save a payment method.
     Setup,
+    /// To subscribe to a paid plan, and to save what it is paid with.
+    Subscription,
 }
 
 /// A Checkout page to be.
@@ -124,11 +137,40 @@ pub enum CheckoutMode {
 }))]
 pub struct CheckoutSessionPost {
     /// What it is for.
-    #[expect(
-        dead_code,
-        reason = "there is one mode today, and callers have to say it"
-    )]
     mode: CheckoutMode,
+    /// To subscribe: the product.
+    #[serde(default)]
+    #[schema(required = false, pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
+    product: Option<String>,
+    /// To subscribe: the plan of it, a paid one that needs no approval.
+    #[serde(default)]
+    #[schema(required = false, pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
+    plan: Option<String>,
+    /// To subscribe: the caller's id of the one application it is for.
+    #[serde(default)]
+    #[schema(
+        required = false,
+        min_length = 1,
+        max_length = 255,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u001f\u007f-\u009f\s][^\u0000-\u001f\u007f-\u009f]*$"
+    )]
+    application: Option<String>,
+    /// To subscribe: seats, of a plan that is priced per seat; 1 unless said.
+    #[serde(default)]
+    #[schema(required = false, minimum = 1, maximum = 1_000_000)]
+    quantity: Option<i64>,
+    /// To subscribe: `false` is without the plan's trial.
+    #[serde(default)]
+    #[schema(required = false)]
+    trial: Option<bool>,
+    /// To subscribe: whether the page takes promotion codes. It does not unless said.
+    #[serde(default)]
+    #[schema(required = false)]
+    allow_promotion_codes: Option<bool>,
+    /// To subscribe: the caller's own keys and values, at most 50, of 40 and 500 characters.
+    #[serde(default)]
+    #[schema(required = false, value_type = Option<Metadata>)]
+    metadata: Option<BTreeMap<String, String>>,
     /// Where the consumer goes when it is done. Its origin is one of the module's
     /// `allowed_return_origins`.
     #[schema(max_length = 2048, pattern = r"^https?://[^\s\\]+$")]
@@ -136,6 +178,72 @@ pub struct CheckoutSessionPost {
     /// Where the consumer goes who turns back; likewise.
     #[schema(max_length = 2048, pattern = r"^https?://[^\s\\]+$")]
     cancel_url: String,
+}
+
+impl CheckoutSessionPost {
+    /// The fields that only a page to subscribe on has, and whether they are given.
+    fn of_subscriptions(&self) -> [(&'static str, bool); 7] {
+        [
+            ("/product", self.product.is_some()),
+            ("/plan", self.plan.is_some()),
+            ("/application", self.application.is_some()),
+            ("/quantity", self.quantity.is_some()),
+            ("/trial", self.trial.is_some()),
+            (
+                "/allow_promotion_codes",
+                self.allow_promotion_codes.is_some(),
+            ),
+            ("/metadata", self.metadata.is_some()),
+        ]
+    }
+
+    /// What is asked for, for a customer.
+    fn checked(self, customer: CustomerRef) -> Result<Asked, Error> {
+        match self.mode {
+            CheckoutMode::Setup => {
+                let given = self.of_subscriptions().into_iter();
+                let errors: Vec<FieldError> = given
+                    .filter(|(_, is_given)| *is_given)
+                    .map(|(pointer, _)| {
+                        let detail = "Only with \"mode\": \"subscription\".";
+                        FieldError::new(pointer, FieldCode::InvalidValue, detail)
+                    })
+                    .collect();
+                if !errors.is_empty() {
+                    return Err(Error::fields(errors));
+                }
+                Ok(Asked::Page(Wanted::Setup {
+                    success_url: self.success_url,
+                    cancel_url: self.cancel_url,
+                }))
+            }
+            CheckoutMode::Subscription => {
+                let subscribing = Subscribing {
+                    customer: Some(customer),
+                    product: self.product.as_deref(),
+                    plan: self.plan.as_deref(),
+                    application: self.application,
+                    quantity: self.quantity,
+                    payment_method: None,
+                    promotion_code: None,
+                    trial: self.trial,
+                    metadata: self.metadata.unwrap_or_default(),
+                };
+                Ok(Asked::Subscription(Box::new(CheckoutInput {
+                    subscription: subscribing.checked()?,
+                    promotion_codes: self.allow_promotion_codes.unwrap_or(false),
+                    success_url: self.success_url,
+                    cancel_url: self.cancel_url,
+                })))
+            }
+        }
+    }
+}
+
+/// What a Checkout page is asked for.
+enum Asked {
+    Page(Wanted),
+    Subscription(Box<CheckoutInput>),
 }
 
 /// A page of the customer portal to be.
@@ -190,8 +298,16 @@ pub(crate) async fn create_setup_intent(
 
 /// Open a Checkout page
 ///
-/// Stripe's own page, where the consumer enters a card; nothing of it comes here. When it is done,
-/// save the payment method with `{"checkout_session": "cs_…"}`.
+/// Stripe's own page, where the consumer enters a card; nothing of it comes here.
+///
+/// With `mode` `setup` it saves a payment method: when it is done, `{"checkout_session": "cs_…"}` saves it
+/// here, and where nobody does, Stripe's webhook.
+///
+/// With `mode` `subscription`, which needs the scope `subscriptions:write` as well, the consumer subscribes
+/// to a paid plan on it. The subscription is there at once, `incomplete`, and holds its place; it becomes
+/// `active` or `trialing` by Stripe's webhook when the page is done, `expired` when the page is over after
+/// 24 hours, and canceling it closes the page. A further page for the same product and application closes
+/// the one before.
 #[utoipa::path(
     operation_id = "checkout_session_create",
     tag = "Payment methods",
@@ -200,7 +316,7 @@ pub(crate) async fn create_setup_intent(
     responses(
         (status = 201, description = "The page", body = CheckoutSessionBody),
         (status = 202, description = "It goes on by itself", body = OperationBody),
-        (status = 409, description = "The module is not ready, or another request changed the customer"),
+        (status = 409, description = "The module is not ready, another request changed the customer, or it has a subscription to the product for the application"),
     ),
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["payment_methods:write"])),
@@ -214,11 +330,21 @@ pub(crate) async fn create_checkout_session(
     wait: Wait,
     posted: Posted<CheckoutSessionPost, Accepted>,
 ) -> Result<HttpResponse, Problem> {
-    let wanted = Wanted::Setup {
-        success_url: posted.body.success_url,
-        cancel_url: posted.body.cancel_url,
+    let name = customer_of(&path.1)?;
+    let input = match posted.body.checked(name)? {
+        Asked::Page(wanted) => {
+            return open(&at, &state, &request, &path.1, &wanted, posted.claim, wait).await;
+        }
+        Asked::Subscription(input) => *input,
     };
-    open(&at, &state, &request, &path.1, &wanted, posted.claim, wait).await
+    at.caller.require_scope(Scope::SubscriptionsWrite)?;
+    let context = context(&request, &at.caller);
+    let claim = posted.claim.as_ref();
+    let answer = state
+        .app
+        .open_subscription_checkout(&context, &at.portal, input, claim, wait.0)
+        .await?;
+    Ok(respond(answer))
 }
 
 /// Open the customer portal

@@ -103,6 +103,8 @@ struct StoredRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     promotion_code: Option<String>,
     trial: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    checkout: Option<String>,
 }
 
 fn requested_to_text(requested: &Requested) -> Result<String, StoreError> {
@@ -110,6 +112,7 @@ fn requested_to_text(requested: &Requested) -> Result<String, StoreError> {
         payment_method: requested.payment_method.clone(),
         promotion_code: requested.promotion_code.clone(),
         trial: requested.trial,
+        checkout: requested.checkout.clone(),
     };
     serde_json::to_string(&stored).map_err(|error| StoreError::Other(error.to_string()))
 }
@@ -121,6 +124,7 @@ fn requested_from_text(text: &str) -> Result<Requested, StoreError> {
         payment_method: stored.payment_method,
         promotion_code: stored.promotion_code,
         trial: stored.trial,
+        checkout: stored.checkout,
     })
 }
 
@@ -257,6 +261,7 @@ mod tests {
                 payment_method,
                 promotion_code: Some("SPRING".to_owned()),
                 trial: false,
+                checkout: Some("cs_1".to_owned()),
             };
             let text = requested_to_text(&requested).unwrap();
             assert_eq!(requested_from_text(&text).unwrap(), requested);

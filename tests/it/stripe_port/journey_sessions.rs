@@ -99,7 +99,8 @@ async fn a_page_subscribes() {
         items: &items,
         trial: Some(Trial::Days(14)),
         missing_payment_method: Some(MissingPaymentMethod::Cancel),
-        promotion_code: None,
+        one_time_charges: &[],
+        promotion_codes: false,
         metadata: metadata(),
     };
     let new = session(&customer.id, purpose);

@@ -306,7 +306,7 @@ pub struct ActionBody {
     /// With it and the publishable key, Stripe.js does it in the portal. `null` in events.
     #[schema(required = true)]
     client_secret: Option<String>,
-    /// A page of Stripe's where it can be done instead.
+    /// A page of Stripe's where it can be done instead. That of a Checkout page is `null` in events.
     #[schema(required = true)]
     url: Option<String>,
 }
@@ -319,6 +319,8 @@ pub enum SubscriptionActionType {
     Authenticate,
     /// The same for what later invoices will be paid with: `stripe.confirmSetup`.
     AuthenticateSetup,
+    /// Pay on the Checkout page that is open for it, at `url`.
+    Checkout,
 }
 
 impl From<ActionView> for ActionBody {
@@ -327,6 +329,7 @@ impl From<ActionView> for ActionBody {
             r#type: match action.action_type {
                 ActionType::Authenticate => SubscriptionActionType::Authenticate,
                 ActionType::AuthenticateSetup => SubscriptionActionType::AuthenticateSetup,
+                ActionType::Checkout => SubscriptionActionType::Checkout,
             },
             client_secret: action
                 .client_secret

@@ -85,17 +85,46 @@ pub struct SubscriptionPost {
 
 impl SubscriptionPost {
     pub(super) fn checked(self) -> Result<SubscriptionInput, Error> {
+        let subscribing = Subscribing {
+            customer: CustomerRef::parse(&self.customer),
+            product: Some(&self.product),
+            plan: Some(&self.plan),
+            application: self.application,
+            quantity: self.quantity,
+            payment_method: self.payment_method,
+            promotion_code: self.promotion_code,
+            trial: self.trial,
+            metadata: self.metadata,
+        };
+        subscribing.checked()
+    }
+}
+
+/// A subscription to be, however it is asked for.
+pub(in crate::http::v1) struct Subscribing<'a> {
+    pub(in crate::http::v1) customer: Option<CustomerRef>,
+    pub(in crate::http::v1) product: Option<&'a str>,
+    pub(in crate::http::v1) plan: Option<&'a str>,
+    pub(in crate::http::v1) application: Option<String>,
+    pub(in crate::http::v1) quantity: Option<i64>,
+    pub(in crate::http::v1) payment_method: Option<String>,
+    pub(in crate::http::v1) promotion_code: Option<String>,
+    pub(in crate::http::v1) trial: Option<bool>,
+    pub(in crate::http::v1) metadata: BTreeMap<String, String>,
+}
+
+impl Subscribing<'_> {
+    pub(in crate::http::v1) fn checked(self) -> Result<SubscriptionInput, Error> {
         let mut errors = Vec::new();
-        let customer = CustomerRef::parse(&self.customer);
-        if customer.is_none() {
+        if self.customer.is_none() {
             errors.push(FieldError::new(
                 "/customer",
                 FieldCode::InvalidValue,
                 "Must be org_… or ext: and the organization's id.",
             ));
         }
-        let product = slug("/product", &self.product, &mut errors);
-        let plan = slug("/plan", &self.plan, &mut errors);
+        let product = slug("/product", self.product, &mut errors);
+        let plan = slug("/plan", self.plan, &mut errors);
         let mut line = |pointer: &str, value: Option<String>, max: usize| {
             value.map(|value| text::line(pointer, &value, max, &mut errors))
         };
@@ -119,7 +148,7 @@ impl SubscriptionPost {
             ));
         }
         let metadata = text::metadata("/metadata", self.metadata, &mut errors);
-        match (customer, product, plan) {
+        match (self.customer, product, plan) {
             (Some(customer), Some(product), Some(plan)) if errors.is_empty() => {
                 Ok(SubscriptionInput {
                     customer,
@@ -138,7 +167,15 @@ impl SubscriptionPost {
     }
 }
 
-fn slug(pointer: &str, text: &str, errors: &mut Vec<FieldError>) -> Option<Slug> {
+fn slug(pointer: &str, text: Option<&str>, errors: &mut Vec<FieldError>) -> Option<Slug> {
+    let Some(text) = text else {
+        errors.push(FieldError::new(
+            pointer,
+            FieldCode::MissingField,
+            "Must be said.",
+        ));
+        return None;
+    };
     Slug::parse_field(pointer, text)
         .map_err(|error| errors.push(error))
         .ok()

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 pub(crate) use body::tagged;
+pub(super) use input::Subscribing;
 
 use super::operations::OperationBody;
 use super::{MayRepeat, MayWait, MustRepeat, PortalPath, ReadConditions, WriteConditions};

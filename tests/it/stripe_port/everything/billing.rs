@@ -15,7 +15,7 @@ use portal_billing::stripe::{Change, InvoiceStatus};
 
 use super::{AT, Built, CREATED, ITEM, PAGE, metadata};
 
-const FEE: OneTimeCharge<'static> = OneTimeCharge {
+pub(super) const FEE: OneTimeCharge<'static> = OneTimeCharge {
     product: "pb_fee",
     currency: "eur",
     unit_amount: 4_900,

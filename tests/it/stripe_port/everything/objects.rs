@@ -254,7 +254,8 @@ pub(super) fn of_sessions_and_events() -> Built {
         items: &[ITEM],
         trial: Some(trial),
         missing_payment_method: Some(missing),
-        promotion_code: Some("promo_1"),
+        one_time_charges: &[super::billing::FEE],
+        promotion_codes: true,
         metadata: metadata(),
     };
     let mut all = Vec::new();
