@@ -124,7 +124,7 @@ async fn pages_lead_back_to_allowed_origins_alone(engine: Database) {
         let refused = service.post(&portal, json!({"return_url": bad})).await;
         refused.problem(422, "return_origin_not_allowed");
     }
-    for mode in ["subscription", "payment", "Setup"] {
+    for mode in ["payment", "Setup"] {
         let mut body = checkout(good, good);
         body["mode"] = json!(mode);
         let refused = service.post(&path, body).await;

@@ -58,6 +58,16 @@ impl World {
             .await;
     }
 
+    /// Lets Stripe tell what it was kept from telling, and all that comes.
+    async fn let_go(&self) {
+        self.plan(json!({"hold": false})).await;
+        let released = self
+            .service
+            .simulator(Method::POST, "/webhooks/release", json!({}));
+        assert_ne!(released.await["released"], 0);
+        self.rest().await;
+    }
+
     /// A customer's active subscription: as it is here, and as Stripe has it.
     async fn subscription(&self) -> (Value, Value) {
         let customer = payer(&self.service, "globex").await;

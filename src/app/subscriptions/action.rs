@@ -56,7 +56,10 @@ impl App {
         let Some(action) = left_to_do(subscription, answer) else {
             return subscription_actions::delete(conn, &subscription.id).await;
         };
-        let secret = action.client_secret.as_ref().map(|it| it.expose_secret());
+        let secret = action
+            .client_secret
+            .as_ref()
+            .map(ExposeSecret::expose_secret);
         self.store_action(conn, subscription, action.action_type, action.url, secret)
             .await
     }

@@ -286,23 +286,18 @@ impl App {
         opening: &Opening,
     ) -> Result<Next, StoreError> {
         let found = store::subscriptions::find(conn, &operation.subject).await?;
-        let subscription = match found {
-            Some(found) => found,
-            None => {
-                let asked = self.row_of(operation, &opening.wanted)?;
-                if let Some(other) = other_than(conn, &asked).await? {
-                    return Ok(Next::Failed(exists(&other)));
-                }
-                insert(conn, &asked).await?;
-                self.record_subscription(
-                    conn,
-                    &operation.context(),
-                    &asked,
-                    "subscription.requested",
-                )
-                .await?;
-                asked
+        let subscription = if let Some(found) = found {
+            found
+        } else {
+            let asked = self.row_of(operation, &opening.wanted)?;
+            if let Some(other) = other_than(conn, &asked).await? {
+                return Ok(Next::Failed(exists(&other)));
             }
+            insert(conn, &asked).await?;
+            let context = operation.context();
+            self.record_subscription(conn, &context, &asked, "subscription.requested")
+                .await?;
+            asked
         };
         if subscription.status != Status::Provisioning {
             return Ok(Next::Failed(subscription.conflict()));

@@ -31,6 +31,7 @@ const CALLS: [&str; 2] = [
 /// A customer of whom Stripe has not heard.
 async fn customer(world: &World) -> String {
     let made = world.service.customer("globex").await;
+    world.service.forget_calls().await;
     made["id"].as_str().unwrap().to_owned()
 }
 
@@ -130,7 +131,7 @@ async fn while_a_page_is_open_nothing_else_is_sold(engine: Database) {
     let card = json!({"payment_method": world.service.card("visa").await});
     world
         .service
-        .save(&customer, "save-1", card)
+        .save(&customer, "save-0001", card)
         .await
         .expect(201);
     let opened = open(&world, &customer, "gold").await;
@@ -186,8 +187,7 @@ async fn a_page_that_was_paid_is_not_replaced(engine: Database) {
     );
     let refused = post_page(&world.service, &customer, page("setup")).await;
     refused.problem(409, "subscription_exists");
-    world.plan(json!({"hold": false})).await;
-    world.rest().await;
+    world.let_go().await;
     assert_eq!(subscription_of(&world, &first).await["status"], "active");
     assert_eq!(live(&world).await, 1);
     let list = world.service.get(SUBSCRIPTIONS).await.expect(200);
@@ -231,8 +231,7 @@ async fn canceling_after_it_was_paid_ends_what_was_paid(engine: Database) {
     assert_eq!(ended["status"], "canceled");
     assert!(ended["stripe"]["subscription"].is_string(), "{ended}");
     assert_eq!(live(&world).await, 0);
-    world.plan(json!({"hold": false})).await;
-    world.rest().await;
+    world.let_go().await;
     assert_eq!(subscription_of(&world, &opened).await["status"], "canceled");
 }
 
@@ -378,7 +377,7 @@ async fn one_of_many_pages_at_once_is_open(engine: Database) {
     let card = json!({"payment_method": world.service.card("visa").await});
     world
         .service
-        .save(&customer, "save-1", card)
+        .save(&customer, "save-0001", card)
         .await
         .expect(201);
     let mut direct = order(&customer, "gold");

@@ -148,7 +148,7 @@ async fn happen(service: &Service, number: usize, subscribed: &Value) {
         _ => {
             let billed = draft(service, owner, 1 + number % 3).await;
             act(service, &billed, "finalize").await;
-            if number % 2 == 0 {
+            if number.is_multiple_of(2) {
                 act(service, &billed, "void").await;
             } else {
                 let form = [("paid_out_of_band", "true")];

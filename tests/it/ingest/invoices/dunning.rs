@@ -57,8 +57,7 @@ async fn access_follows_money(engine: Database) {
     assert_eq!(told.last().unwrap().0, "invoice.paid");
 
     // What Stripe tells of it afterwards changes nothing more.
-    world.plan(json!({"hold": false})).await;
-    world.rest().await;
+    world.let_go().await;
     assert_eq!(decided(&access(&world).await), ("allow", "active"));
     assert_eq!(invoice(&world, &open["id"]).await, paid);
 }

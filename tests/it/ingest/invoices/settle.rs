@@ -111,8 +111,7 @@ async fn an_invoice_is_voided_for_good(engine: Database) {
         let again = tell(&world, &open, verb, "again-000001", Value::Null).await;
         again.problem(409, "invoice_state_conflict");
     }
-    world.plan(json!({"hold": false})).await;
-    world.rest().await;
+    world.let_go().await;
     assert_eq!(invoice(&world, &open["id"]).await, void);
     // What is not owed any more is not missing, as Stripe sees it.
     let there = world
