@@ -197,7 +197,8 @@ impl Work<'_> {
             return Verdict::Foreign;
         };
         let maker = said.metadata.get(ours::OPERATION).map(String::as_str);
-        if self.is_unsettled(maker) {
+        // Who closes it says why.
+        if self.is_unsettled(maker) || self.is_unsettled(event.operation.as_deref()) {
             return Verdict::Parked;
         }
         let found = self.subscriptions.get(id).map(|row| &row.it);

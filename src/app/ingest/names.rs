@@ -95,9 +95,10 @@ impl<'a> Names<'a> {
                 there.extend(said.customer.as_ref().map(Expandable::id));
                 let local = ours_in(&said.metadata, event, ours::SUBSCRIPTION);
                 self.subscriptions.extend(local.map(str::to_owned));
-                let maker = said.metadata.get(ours::OPERATION);
+                let made = said.metadata.get(ours::OPERATION).map(String::as_str);
+                let makers = made.into_iter().chain(event.operation.as_deref());
                 self.operations
-                    .extend(maker.map(|maker| (key(&said.id), maker.as_str())));
+                    .extend(makers.map(|maker| (key(&said.id), maker)));
             }
             About::Catalog { .. } => {
                 there.insert(&event.object_id);

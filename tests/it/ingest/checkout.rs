@@ -15,12 +15,14 @@ on_both_databases!(
     a_further_page_closes_the_one_before,
     a_page_that_was_paid_is_not_replaced,
     canceling_closes_the_page,
+    whose_page_is_being_closed_by_a_cancel_does_not_expire,
     canceling_after_it_was_paid_ends_what_was_paid,
     a_page_that_is_over_expires,
     trials_and_fees_are_on_the_page,
     two_pages_are_one_trial,
     what_cannot_be_sold_on_a_page_is_refused,
     one_of_many_pages_at_once_is_open,
+    who_may_not_subscribe_may_not_do_it_on_a_page,
 );
 
 const CALLS: [&str; 2] = [
@@ -221,6 +223,22 @@ async fn canceling_closes_the_page(engine: Database) {
     open(&world, &customer, "gold").await;
 }
 
+async fn whose_page_is_being_closed_by_a_cancel_does_not_expire(engine: Database) {
+    let world = World::delivering(engine).await;
+    let customer = customer(&world).await;
+    let opened = open(&world, &customer, "gold").await;
+    let path = format!(
+        "/v1/checkout/sessions/{}/expire",
+        opened["id"].as_str().unwrap()
+    );
+    let slow = json!({"kind": "slow_after", "method": "POST", "path": path, "delay_ms": 700});
+    world.service.simulator(Method::POST, "/faults", slow).await;
+    let ended = cancel(&world, &opened).await;
+    assert_eq!(ended["status"], "canceled");
+    world.rest().await;
+    assert_eq!(subscription_of(&world, &opened).await, ended);
+}
+
 async fn canceling_after_it_was_paid_ends_what_was_paid(engine: Database) {
     let world = World::new(engine).await;
     let customer = customer(&world).await;
@@ -416,4 +434,61 @@ async fn one_of_many_pages_at_once_is_open(engine: Database) {
         .await
         .expect(200);
     assert_eq!(list["data"].as_array().unwrap().len(), 1);
+}
+
+async fn who_may_not_subscribe_may_not_do_it_on_a_page(engine: Database) {
+    let world = World::delivering(engine).await;
+    let customer = customer(&world).await;
+    let path = format!("{CUSTOMERS}/{customer}/checkout-sessions");
+    let setup = json!({
+        "mode": "setup",
+        "success_url": "https://portal.example/done", "cancel_url": "https://portal.example/back",
+    });
+    for (claims, body, expected) in [
+        (
+            [("org", "globex"), ("scope", "payment_methods:write")],
+            page("gold"),
+            (403, "scope_missing"),
+        ),
+        (
+            [("org", "globex"), ("scope", "subscriptions:write")],
+            page("gold"),
+            (403, "scope_missing"),
+        ),
+        (
+            [
+                ("org", "hooli"),
+                ("scope", "payment_methods:write subscriptions:write"),
+            ],
+            page("gold"),
+            (404, "not_found"),
+        ),
+        (
+            [("org", "globex"), ("scope", "payment_methods:write")],
+            setup,
+            (201, ""),
+        ),
+        (
+            [
+                ("org", "globex"),
+                ("scope", "payment_methods:write subscriptions:write"),
+            ],
+            page("gold"),
+            (201, ""),
+        ),
+    ] {
+        let token = world
+            .service
+            .token(&[&claims[..], &[("portal", "acme")]].concat());
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str())];
+        let answer = world
+            .service
+            .call_with(Method::POST, &path, &headers, body)
+            .await;
+        match expected {
+            (201, _) => drop(answer.expect(201)),
+            (status, code) => drop(answer.problem(status, code)),
+        }
+    }
 }
