@@ -414,6 +414,27 @@ pub async fn unsettled(
         .await)?)
 }
 
+/// Stripe's ids of a subscription's open invoices in that account and mode, newest first.
+///
+/// # Errors
+/// What the database answers.
+pub async fn open_of(
+    conn: &mut Conn,
+    subscription: &str,
+    account: &str,
+    mode: Mode,
+) -> Result<Vec<String>, StoreError> {
+    Ok(db!(conn, c => invoices::table
+        .filter(invoices::subscription_id.eq(subscription))
+        .filter(invoices::status.eq(Status::Open.as_str()))
+        .filter(invoices::stripe_account.eq(account))
+        .filter(invoices::stripe_livemode.eq(mode.livemode()))
+        .order((invoices::created_at.desc(), invoices::id.desc()))
+        .select(invoices::stripe_id)
+        .load(c)
+        .await)?)
+}
+
 /// Adds an invoice with its lines.
 ///
 /// # Errors

@@ -21,7 +21,7 @@ use crate::domain::operation::{self, Operation};
 use crate::domain::precondition::Precondition;
 use crate::domain::slug::Slug;
 use crate::domain::subscription::{Status, Subscription};
-use crate::store::{Conn, StoreError, subscription_actions};
+use crate::store::{self, Conn, StoreError, subscription_actions};
 use crate::stripe::invoices::{self, InvoiceStatus};
 use crate::stripe::sessions::{self, CheckoutSession, CheckoutStatus};
 use crate::stripe::subscriptions::{self as there, Cancellation, SubscriptionChange};
@@ -76,6 +76,17 @@ pub enum OpenInvoice {
 struct Ending {
     /// `None`: the end that was planned is taken back.
     cancel: Option<CancelInput>,
+    /// Stripe's ids of the invoices that are still to become void.
+    #[serde(default)]
+    owed: Vec<String>,
+}
+
+impl Ending {
+    /// Whether what is owed becomes void.
+    fn voids(&self) -> bool {
+        let cancel = self.cancel.as_ref();
+        cancel.is_some_and(|it| it.open_invoice == OpenInvoice::Void && !it.invoice_now)
+    }
 }
 
 fn send(step: &'static str, request: FrozenRequest) -> Next {
@@ -125,6 +136,7 @@ impl App {
             }
             let ending = Ending {
                 cancel: Some(input.clone()),
+                owed: Vec::new(),
             };
             let kind = operation::Kind::CancelSubscription;
             self.begin_ending(conn, context, (&before, &shown.organization), kind, &ending)
@@ -161,7 +173,10 @@ impl App {
                 .into());
             }
             let kind = operation::Kind::ChangeSubscription;
-            let ending = Ending { cancel: None };
+            let ending = Ending {
+                cancel: None,
+                owed: Vec::new(),
+            };
             self.begin_ending(conn, context, (&before, &shown.organization), kind, &ending)
                 .await
         })
@@ -255,9 +270,8 @@ impl App {
                 .page_read(conn, operation, &subscription, &ending, reply)
                 .await;
         }
-        if operation.step == VOID_INVOICE {
-            let outcome = self.shown_subscription(conn, &subscription.id, false);
-            return Ok(Next::Done(outcome.await?));
+        if operation.step.starts_with(VOID_INVOICE) {
+            return self.void_next(conn, &subscription.id, ending).await;
         }
         let said: there::Subscription = reply.read().map_err(Error::from)?;
         let ended = operation.step == CANCEL;
@@ -283,18 +297,47 @@ impl App {
         }
         self.store_subscription(conn, &operation.context(), &subscription, &after)
             .await?;
-        let voids = ending
-            .cancel
-            .is_some_and(|input| input.open_invoice == OpenInvoice::Void && !input.invoice_now);
-        if ended
-            && voids
-            && let Some(invoice) = open_invoice(&said)
-        {
-            let request = invoices::void(invoice).map_err(Error::from)?;
-            return Ok(send(VOID_INVOICE, request));
-        }
-        let outcome = self.shown_subscription(conn, &after.id, false).await?;
-        Ok(Next::Done(outcome))
+        let owed = if ended && ending.voids() {
+            self.owed(conn, operation, &after, &said).await?
+        } else {
+            Vec::new()
+        };
+        self.void_next(conn, &after.id, Ending { owed, ..ending })
+            .await
+    }
+
+    /// What is owed for a subscription, as far as it is known here, and the last invoice, of which nobody
+    /// may have told yet.
+    async fn owed(
+        &self,
+        conn: &mut Conn,
+        operation: &Operation,
+        ended: &Subscription,
+        said: &there::Subscription,
+    ) -> Result<Vec<String>, StoreError> {
+        let (account, mode) = (operation.stripe_account.as_str(), operation.mode);
+        let open = store::invoices::open_of(conn, &ended.id, account, mode).await?;
+        let latest = open_invoice(said).filter(|id| !open.iter().any(|known| known == id));
+        let latest = latest.map(str::to_owned);
+        Ok(latest.into_iter().chain(open).collect())
+    }
+
+    /// Makes the next invoice void that is still owed; without one, the subscription is settled.
+    async fn void_next(
+        &self,
+        conn: &mut Conn,
+        ended: &str,
+        mut ending: Ending,
+    ) -> Result<Next, StoreError> {
+        let Some(invoice) = ending.owed.pop() else {
+            let outcome = self.shown_subscription(conn, ended, false).await?;
+            return Ok(Next::Done(outcome));
+        };
+        Ok(Next::SendNumbered(Send {
+            step: VOID_INVOICE,
+            request: invoices::void(&invoice).map_err(Error::from)?,
+            state: Some(state_text(&ending)?),
+        }))
     }
 
     /// What follows from a final refusal.
@@ -325,9 +368,11 @@ impl App {
                 }
             }
             // Paid or void in the meantime: nothing is owed either way.
-            VOID_INVOICE if matches!(error.outcome(), Outcome::Missing | Outcome::Rejected) => {
-                let outcome = self.shown_subscription(conn, &subscription.id, false);
-                Ok(Next::Done(outcome.await?))
+            step if step.starts_with(VOID_INVOICE)
+                && matches!(error.outcome(), Outcome::Missing | Outcome::Rejected) =>
+            {
+                let ending = state_of(operation)?;
+                self.void_next(conn, &subscription.id, ending).await
             }
             _ => Ok(Next::Failed(refusal(error))),
         }

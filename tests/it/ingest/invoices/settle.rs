@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{DAY, INVOICES, access, behind, invoice, payments, saved, tell};
-use crate::subscriptions::{advance, at_stripe, read};
+use crate::subscriptions::{SUBSCRIPTIONS, advance, at_stripe, read};
 use crate::support::database::{Database, on_both_databases};
 
 on_both_databases!(
@@ -12,6 +12,7 @@ on_both_databases!(
     an_answer_that_is_lost_charges_once,
     who_is_faster_does_not_matter,
     an_invoice_is_voided_for_good,
+    all_that_is_owed_for_what_ends_becomes_void,
     what_is_not_to_be_settled_is_refused,
     each_pays_its_own_and_only_operators_void,
 );
@@ -121,6 +122,65 @@ async fn an_invoice_is_voided_for_good(engine: Database) {
         read(&world.service, &subscription).await["status"],
         there["status"]
     );
+}
+
+async fn all_that_is_owed_for_what_ends_becomes_void(engine: Database) {
+    let (world, _, subscription, _) = behind(engine, "chargeCustomerFail").await;
+    let patient = json!({"end_state": "past_due"});
+    world
+        .service
+        .simulator(Method::POST, "/billing", patient)
+        .await;
+    // Stripe goes on to ask for each further period.
+    for _ in 0..8 {
+        advance(&world.service, 8 * DAY).await;
+        world.rest().await;
+    }
+    let statuses = async || {
+        let there = at_stripe(&world.service, "invoice").await;
+        let path = format!(
+            "{INVOICES}?subscription={}",
+            subscription["id"].as_str().unwrap()
+        );
+        let here = world.service.get(&path).await.expect(200);
+        let here = here["data"].as_array().unwrap().clone();
+        let open = |all: &[Value]| all.iter().filter(|it| it["status"] == "open").count();
+        (open(&there), open(&here))
+    };
+    assert_eq!(statuses().await, (3, 3));
+    // Of one of them nobody has told that it was paid.
+    world.plan(json!({"loss_permille": 1_000})).await;
+    let there = at_stripe(&world.service, "invoice").await;
+    let paid = there.iter().find(|it| it["status"] == "open").unwrap();
+    let pay = format!("/v1/invoices/{}/pay", paid["id"].as_str().unwrap());
+    world
+        .service
+        .stripe(&pay, &[("paid_out_of_band", "true")])
+        .await;
+    world.plan(json!({"loss_permille": 0})).await;
+    world.service.forget_calls().await;
+    let path = format!(
+        "{SUBSCRIPTIONS}/{}/cancel",
+        subscription["id"].as_str().unwrap()
+    );
+    let ended = world
+        .service
+        .post(&path, json!({"at": "now"}))
+        .await
+        .expect(200);
+    assert_eq!(ended["status"], "canceled");
+    let void = "POST /v1/invoices/{invoice}/void";
+    assert_eq!(
+        world.service.calls().await,
+        [
+            "DELETE /v1/subscriptions/{subscription_exposed_id}",
+            void,
+            void,
+            void
+        ]
+    );
+    world.rest().await;
+    assert_eq!(statuses().await, (0, 1));
 }
 
 async fn what_is_not_to_be_settled_is_refused(engine: Database) {
