@@ -123,6 +123,8 @@ pub(super) async fn check(world: &World, portal: &Portal, wanted: Wanted) -> Vec
         )
         .await,
     );
+    let columns = ["id", "status", "requested"];
+    look.pages(&rows(database, "subscriptions", &columns, portal).await);
     look.in_order(&rows(database, "events", &["position"], portal).await);
     look.clear_text(database);
     look.wrong
@@ -273,6 +275,30 @@ impl Look<'_> {
                 self.wrong
                     .push(format!("I2: {subscription} is {found:?} at Stripe"));
             }
+        }
+    }
+
+    /// Each page that is open at Stripe is one on which a subscription here waits, and the other way round.
+    fn pages(&mut self, subscriptions: &[Value]) {
+        let sessions = self.there("checkout.session");
+        let there: BTreeSet<String> = sessions
+            .iter()
+            .filter(|page| page["status"] == "open" && page["mode"] == "subscription")
+            .map(|page| text(page, "id").to_owned())
+            .collect();
+        let waiting = subscriptions
+            .iter()
+            .filter(|it| it["status"] == "incomplete");
+        let here: BTreeSet<String> = waiting
+            .filter_map(|it| {
+                let requested: Value = serde_json::from_str(it["requested"].as_str()?).unwrap();
+                Some(requested["checkout"].as_str()?.to_owned())
+            })
+            .collect();
+        if there != here {
+            self.wrong.push(format!(
+                "pages open at Stripe {there:?}, waited for {here:?}"
+            ));
         }
     }
 

@@ -55,9 +55,15 @@ enum Work {
     Pay,
     /// The end of one.
     Void,
+    /// A Checkout page of a subscription.
+    Page,
+    /// A further one, which closes the one before.
+    FurtherPage,
+    /// The end of a subscription that is to be paid on one.
+    CancelPage,
 }
 
-const WORKS: [Work; 9] = [
+const WORKS: [Work; 12] = [
     Work::FirstMethod,
     Work::FurtherMethod,
     Work::Subscribe,
@@ -67,6 +73,9 @@ const WORKS: [Work; 9] = [
     Work::Rename,
     Work::Pay,
     Work::Void,
+    Work::Page,
+    Work::FurtherPage,
+    Work::CancelPage,
 ];
 
 impl Work {
@@ -77,6 +86,11 @@ impl Work {
             Self::Void => Some("void"),
             _ => None,
         }
+    }
+
+    /// Whether it is about a Checkout page of a subscription.
+    const fn of_page(self) -> bool {
+        matches!(self, Self::Page | Self::FurtherPage | Self::CancelPage)
     }
 }
 
@@ -157,6 +171,16 @@ impl<'a> Run<'a> {
             };
         }
         let customer = world.customer(portal, &format!("case-{number}")).await;
+        if case.work.of_page() {
+            let asked = about_page(world, portal, &case, &customer).await;
+            return Self {
+                world,
+                asked: asked.0,
+                case,
+                lane: customer,
+                mark: asked.1,
+            };
+        }
         let saving = async |key: &str| {
             let key = format!("{key}-{number}");
             world.saving(portal, &customer, &key).await
@@ -284,6 +308,43 @@ impl<'a> Run<'a> {
         }
         Err(format!("asked again: {heard}"))
     }
+}
+
+/// A request about a Checkout page of a subscription, and a text that is in its calls.
+async fn about_page(
+    world: &World,
+    portal: &Portal,
+    case: &Case,
+    customer: &str,
+) -> (Asked, String) {
+    let path = portal.path(&format!("/customers/{customer}/checkout-sessions"));
+    let body = json!({
+        "mode": "subscription", "product": "api", "plan": "gold",
+        "success_url": "https://portal.example/done", "cancel_url": "https://portal.example/back",
+    });
+    let opening = |key: &str| {
+        let key = format!("{key}-{}", case.number);
+        Asked::post(path.clone(), key, body.clone())
+    };
+    if case.work == Work::Page {
+        return (opening("the-case"), customer.to_owned());
+    }
+    let before = done(world, &opening("first-page")).await;
+    let mark = before["id"].as_str().unwrap().to_owned();
+    if case.work == Work::FurtherPage {
+        // One call names the page before, the other the customer.
+        let names_customer = case.number.is_multiple_of(2);
+        let mark = if names_customer {
+            customer.to_owned()
+        } else {
+            mark
+        };
+        return (opening("the-case"), mark);
+    }
+    let id = before["subscription"].as_str().unwrap();
+    let path = portal.path(&format!("/subscriptions/{id}/cancel"));
+    let key = format!("the-case-{}", case.number);
+    (Asked::post(path, key, json!({"at": "now"})), mark)
 }
 
 /// An open invoice of a customer's, over the price of a month, that somebody makes in the dashboard.

@@ -124,6 +124,10 @@ impl World {
         let clock = json!({"mode": "frozen", "advance_to": now + 1, "account": portal.account});
         service.simulator(Method::POST, "/clock", clock).await;
         service.enabled_portal(name).await;
+        let module = portal.path("/modules/stripe");
+        let settings = json!({"allowed_return_origins": ["https://portal.example"]});
+        let settings = json!({"enabled": true, "settings": settings});
+        service.put(&module, settings).await.expect(200);
         service
             .put_credentials(name, &portal.secret_key, &publishable)
             .await
