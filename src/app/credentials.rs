@@ -15,7 +15,7 @@ use crate::domain::readiness::Verification;
 use crate::domain::slug::Slug;
 use crate::domain::stripe_key::{ApiKey, PublishableKey, WebhookSecret};
 use crate::ids::Kind;
-use crate::store::credentials::SecretOrigin;
+use crate::store::credentials::{Hold, SecretOrigin};
 use crate::store::{self, Conn, StoreError};
 
 /// How long a superseded key or signing secret stays usable, so that what began with it can end
@@ -144,7 +144,7 @@ impl App {
             .store
             .write(async |conn| {
                 existing(conn, portal).await?;
-                let before = store::credentials::current(conn, portal).await?;
+                let before = store::credentials::held(conn, portal, Hold::Alone).await?;
                 precondition.check(before.as_ref().map(tag).as_deref())?;
                 let moved = self
                     .check_account(conn, portal, &input, &verdict, before.as_ref())
@@ -260,6 +260,14 @@ impl App {
         let removable = async |conn: &mut Conn| {
             let credentials = current(conn, portal).await?;
             precondition.check(Some(&tag(&credentials)))?;
+            if store::operations::count_running(conn, portal, None).await? > 0 {
+                return Err(Error::new(
+                    Code::CredentialsInUse,
+                    "Operations on their way to Stripe need these credentials. Try again when they \
+                     have come to their end.",
+                )
+                .into());
+            }
             if store::subscriptions::live_paid_in_portal(conn, portal).await? {
                 return Err(Error::new(
                     Code::CredentialsInUse,
@@ -273,6 +281,7 @@ impl App {
         let left = self.remove_endpoint_at_stripe(portal).await;
         self.store
             .write(async |conn| {
+                store::credentials::held(conn, portal, Hold::Alone).await?;
                 let credentials = removable(conn).await?;
                 let now = self.clock.now();
                 store::credentials::supersede(conn, portal, credentials.version, now, now).await?;
@@ -430,6 +439,18 @@ impl App {
                 format!(
                     "{elsewhere} objects of this portal live in another Stripe account or mode. \
                      End them there first; confirm_account_change does not override this."
+                ),
+            )
+            .into());
+        }
+        let there = Some((account_id.as_str(), mode));
+        let on_their_way = store::operations::count_running(conn, portal, there).await?;
+        if on_their_way > 0 {
+            return Err(Error::new(
+                code,
+                format!(
+                    "{on_their_way} operations of this portal are on their way to another Stripe \
+                     account or mode. Try again when they have come to their end."
                 ),
             )
             .into());

@@ -126,7 +126,7 @@ impl App {
     ) -> Result<Answer, Error> {
         self.once(context, portal, claim, wait, async |conn| {
             let customer = locked_customer(conn, context, portal, name).await?;
-            let credentials = self.ready_credentials(conn, portal).await?;
+            let credentials = self.operation_credentials(conn, portal).await?;
             check_urls(conn, portal, &wanted.urls()).await?;
             let currency = credentials.verification.default_currency.clone();
             let urls = wanted.urls().into_iter();

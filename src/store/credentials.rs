@@ -108,6 +108,46 @@ pub async fn current(conn: &mut Conn, portal: &Slug) -> Result<Option<Credential
     row.map(Credentials::try_from).transpose()
 }
 
+/// How the current credentials are kept as they are until the transaction ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// For work that begins with them: others may begin work, too, and nobody may replace them.
+    Shared,
+    /// To replace or remove them: nobody begins work with them.
+    Alone,
+}
+
+/// The current credentials of a portal, which stay that until the transaction ends. On SQLite a
+/// transaction that writes is alone anyway.
+///
+/// # Errors
+/// What the database answers.
+pub async fn held(
+    conn: &mut Conn,
+    portal: &Slug,
+    hold: Hold,
+) -> Result<Option<Credentials>, StoreError> {
+    let Conn::Pg(pg) = conn else {
+        return current(conn, portal).await;
+    };
+    let c: &mut diesel_async::AsyncPgConnection = pg;
+    // Whoever has waited for a successor does not see it yet, and looks again.
+    for _look in 0..2 {
+        let query = stripe_credentials::table
+            .filter(stripe_credentials::portal_id.eq(portal.as_str()))
+            .filter(stripe_credentials::superseded_at.is_null())
+            .select(CredentialsRow::as_select());
+        let row: Option<CredentialsRow> = match hold {
+            Hold::Shared => query.for_share().first(c).await.optional()?,
+            Hold::Alone => query.for_no_key_update().first(c).await.optional()?,
+        };
+        if let Some(row) = row {
+            return row.try_into().map(Some);
+        }
+    }
+    Ok(None)
+}
+
 /// One version of a portal's credentials.
 ///
 /// # Errors

@@ -371,6 +371,32 @@ pub async fn open_about(
     rows.into_iter().map(Operation::try_from).collect()
 }
 
+/// How many operations of a portal are running; with an account and mode, how many elsewhere than there.
+///
+/// # Errors
+/// What the database answers.
+pub async fn count_running(
+    conn: &mut Conn,
+    portal: &Slug,
+    but_in: Option<(&str, Mode)>,
+) -> Result<i64, StoreError> {
+    Ok(db!(conn, c => {
+        let mut query = operations::table
+            .filter(operations::portal_id.eq(portal.as_str()))
+            .filter(operations::status.eq(Status::Running.as_str()))
+            .count()
+            .into_boxed();
+        if let Some((account, mode)) = but_in {
+            query = query.filter(
+                operations::stripe_account
+                    .ne(account)
+                    .or(operations::stripe_livemode.ne(mode.livemode())),
+            );
+        }
+        query.get_result(c).await?
+    }))
+}
+
 /// Since when it is not known whether this step of an operation of the lane was done at Stripe; `None`: of
 /// none that was given up.
 ///

@@ -255,7 +255,7 @@ impl App {
         conn: &mut Conn,
         portal: &Slug,
     ) -> Result<Result<Credentials, Error>, StoreError> {
-        match self.ready_credentials(conn, portal).await {
+        match self.operation_credentials(conn, portal).await {
             Ok(credentials) => Ok(Ok(credentials)),
             Err(StoreError::Rule(error)) => Ok(Err(error)),
             Err(other) => Err(other),

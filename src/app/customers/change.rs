@@ -180,7 +180,7 @@ impl App {
                 return Ok(Begun::Done(shown(changed)));
             }
             tax_ids::check_room(&before, &after)?;
-            let credentials = self.ready_credentials(conn, portal).await?;
+            let credentials = self.operation_credentials(conn, portal).await?;
             let state = State {
                 change: change.clone(),
                 only_at: precondition.if_match.as_ref().map(|_| before.version),

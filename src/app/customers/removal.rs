@@ -49,7 +49,7 @@ impl App {
                 self.remove_customer(conn, context, customer).await?;
                 return Ok(Begun::Done(Outcome::Nothing));
             }
-            let credentials = self.ready_credentials(conn, portal).await?;
+            let credentials = self.operation_credentials(conn, portal).await?;
             let new = NewOperation {
                 kind: Kind::DeleteCustomer,
                 subject: customer.id.clone(),

@@ -87,7 +87,7 @@ impl App {
             if !invoice.status.is_payable() {
                 return Err(invoice.conflict().into());
             }
-            let credentials = self.ready_credentials(conn, portal).await?;
+            let credentials = self.operation_credentials(conn, portal).await?;
             let (account, mode) = (credentials.account_id.as_str(), credentials.mode);
             if invoice.stripe.id_in(account, mode).is_none() {
                 return Err(elsewhere().into());

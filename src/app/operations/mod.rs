@@ -28,6 +28,7 @@ use crate::domain::error::{Code, Error};
 use crate::domain::operation::{Kind, Operation, QUEUED, SCHEMA_VERSION, Status};
 use crate::domain::slug::Slug;
 use crate::ids;
+use crate::store::credentials::Hold;
 use crate::store::{self, Conn, StoreError, operations};
 
 pub use crate::store::operations::Filter;
@@ -101,6 +102,10 @@ pub(super) fn state_text<T: Serialize>(state: &T) -> Result<String, StoreError> 
     serde_json::to_string(state).map_err(|error| StoreError::Other(error.to_string()))
 }
 
+fn not_ready() -> Error {
+    Error::new(Code::StripeNotReady, "Store the credentials first.")
+}
+
 impl Operation {
     /// Under which request and by whom it was begun, for what it writes later.
     pub(super) fn context(&self) -> Context {
@@ -117,7 +122,7 @@ impl Operation {
 }
 
 impl App {
-    /// The current credentials of a portal whose module is enabled.
+    /// The current credentials of a portal whose module is enabled, for a question to Stripe.
     ///
     /// # Errors
     /// `module_disabled`, `stripe_not_ready`.
@@ -126,13 +131,32 @@ impl App {
         conn: &mut Conn,
         portal: &Slug,
     ) -> Result<Credentials, StoreError> {
-        store::stripe_modules::find(conn, portal)
-            .await?
+        self.enabled(conn, portal).await?;
+        let current = store::credentials::current(conn, portal).await?;
+        current.ok_or_else(|| not_ready().into())
+    }
+
+    /// The same for an operation that begins in this transaction: until it ends, the portal does not move
+    /// to another account, so that whoever moves it sees what is on its way there.
+    ///
+    /// # Errors
+    /// As [`App::ready_credentials`].
+    pub(super) async fn operation_credentials(
+        &self,
+        conn: &mut Conn,
+        portal: &Slug,
+    ) -> Result<Credentials, StoreError> {
+        self.enabled(conn, portal).await?;
+        let held = store::credentials::held(conn, portal, Hold::Shared).await?;
+        held.ok_or_else(|| not_ready().into())
+    }
+
+    async fn enabled(&self, conn: &mut Conn, portal: &Slug) -> Result<(), StoreError> {
+        let module = store::stripe_modules::find(conn, portal).await?;
+        module
             .filter(|module| module.enabled)
             .ok_or_else(|| Error::new(Code::ModuleDisabled, "Enable the Stripe module first."))?;
-        Ok(store::credentials::current(conn, portal)
-            .await?
-            .ok_or_else(|| Error::new(Code::StripeNotReady, "Store the credentials first."))?)
+        Ok(())
     }
 
     /// Stores an operation. When its lane is free it has the turn at once, and its first request is

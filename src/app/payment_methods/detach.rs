@@ -47,7 +47,7 @@ impl App {
             }
             precondition.check(Some(&method.tag()))?;
             left_without(conn, &customer, Some(id)).await?;
-            let credentials = self.ready_credentials(conn, portal).await?;
+            let credentials = self.operation_credentials(conn, portal).await?;
             if !is_there(&method, &credentials) {
                 self.detached(conn, context, customer, method).await?;
                 return Ok(Begun::Done(Outcome::Nothing));

@@ -95,7 +95,7 @@ impl App {
     ) -> Result<Answer, Error> {
         self.once(context, portal, claim, wait, async |conn| {
             let customer = locked_customer(conn, context, portal, name).await?;
-            let credentials = self.ready_credentials(conn, portal).await?;
+            let credentials = self.operation_credentials(conn, portal).await?;
             if let Some(replaced) = &input.replaces {
                 self.replaceable(conn, &customer, replaced).await?;
             }

@@ -49,7 +49,7 @@ impl App {
                 let outcome = self.turn(conn, context, &before, &after).await?;
                 return Ok(Begun::Done(outcome));
             }
-            let credentials = self.ready_credentials(conn, portal).await?;
+            let credentials = self.operation_credentials(conn, portal).await?;
             let customer = store::customers::find(conn, &before.customer).await?;
             let customer = customer.ok_or_else(concurrent)?;
             let order = self

@@ -191,7 +191,7 @@ impl App {
         kind: operation::Kind,
         ending: &Ending,
     ) -> Result<Begun, StoreError> {
-        let credentials = self.ready_credentials(conn, &before.portal).await?;
+        let credentials = self.operation_credentials(conn, &before.portal).await?;
         if !lives_in(before, &credentials) {
             return Err(Error::new(
                 Code::StripeAccountMismatch,

@@ -96,7 +96,7 @@ impl App {
         self.once(context, portal, claim, wait, async |conn| {
             let wanted = &input.subscription;
             let customer = locked_customer(conn, context, portal, &wanted.customer).await?;
-            let credentials = self.ready_credentials(conn, portal).await?;
+            let credentials = self.operation_credentials(conn, portal).await?;
             check_urls(conn, portal, &urls).await?;
             let offer = find_offer(conn, portal, &wanted.product, &wanted.plan).await?;
             if offer.plan.approval_required {

@@ -84,7 +84,7 @@ impl App {
             if !asked.paid {
                 return self.settled_here(conn, context, &asked).await;
             }
-            let credentials = self.ready_credentials(conn, portal).await?;
+            let credentials = self.operation_credentials(conn, portal).await?;
             let order = self
                 .order(conn, &customer, &asked, &offer, &credentials)
                 .await?;

@@ -158,28 +158,28 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
+    fn new(world: &'a World, case: Case, lane: String, (asked, mark): (Asked, String)) -> Self {
+        Self {
+            world,
+            case,
+            asked,
+            lane,
+            mark,
+        }
+    }
+
     async fn prepare(world: &'a World, portal: &'a Portal, case: Case) -> Self {
         let number = case.number;
         if case.work == Work::Publish {
             let product = format!("api-{number}x");
-            return Self {
-                world,
-                case,
-                asked: World::publishing(portal, &product),
-                lane: format!("product:{product}"),
-                mark: product,
-            };
+            let asked = World::publishing(portal, &product);
+            let lane = format!("product:{product}");
+            return Self::new(world, case, lane, (asked, product));
         }
         let customer = world.customer(portal, &format!("case-{number}")).await;
         if case.work.of_page() {
             let asked = about_page(world, portal, &case, &customer).await;
-            return Self {
-                world,
-                asked: asked.0,
-                case,
-                lane: customer,
-                mark: asked.1,
-            };
+            return Self::new(world, case, customer, asked);
         }
         let saving = async |key: &str| {
             let key = format!("{key}-{number}");
@@ -224,13 +224,7 @@ impl<'a> Run<'a> {
                 .unwrap()
                 .clone_into(&mut mark);
         }
-        Self {
-            world,
-            case,
-            asked,
-            lane: customer,
-            mark,
-        }
+        Self::new(world, case, customer, (asked, mark))
     }
 
     /// Names the invoice that it is about, once that is known here.

@@ -45,6 +45,7 @@ mod invariants;
 mod kills;
 mod lives;
 mod matrix;
+mod moved;
 mod proxy;
 mod race;
 pub(crate) mod score;
