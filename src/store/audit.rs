@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::conn::db;
+use super::kept::Keep as _;
 use super::schema::{audit_entries, audit_heads};
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;
@@ -118,6 +119,7 @@ pub async fn append_all(
         .do_update()
         .set(audit_heads::seq.eq(audit_heads::seq + count))
         .returning((audit_heads::seq, audit_heads::hash))
+        .kept()
         .get_result(c)
         .await)?;
     let mut rows = Vec::with_capacity(all.len());
@@ -131,6 +133,7 @@ pub async fn append_all(
             let c: &mut diesel_async::AsyncPgConnection = pg;
             diesel::insert_into(audit_entries::table)
                 .values(rows)
+                .kept_of(all.len())
                 .execute(c)
                 .await?;
         }
@@ -138,6 +141,7 @@ pub async fn append_all(
     }
     db!(conn, c => diesel::update(audit_heads::table.find(portal))
         .set(audit_heads::hash.eq(&hash))
+        .kept()
         .execute(c)
         .await)?;
     Ok(())

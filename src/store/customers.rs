@@ -5,6 +5,7 @@ use diesel_async::RunQueryDsl;
 use serde::{Deserialize, Serialize};
 
 use super::conn::db;
+use super::kept::Keep as _;
 use super::schema::{customers, subscriptions};
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;
@@ -328,6 +329,7 @@ pub async fn update(
                 .filter(customers::version.eq(expected_version)),
         )
         .set(&row)
+        .kept()
         .execute(c)
         .await)?;
     Ok(changed == 1)

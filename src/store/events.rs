@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::conn::db;
+use super::kept::Keep as _;
 use super::schema::{event_heads, events};
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;
@@ -83,6 +84,7 @@ pub async fn append_all(
         .do_update()
         .set(event_heads::position.eq(event_heads::position + count))
         .returning(event_heads::position)
+        .kept()
         .get_result(c)
         .await)?;
     let rows: Vec<EventRow> = all
@@ -105,6 +107,7 @@ pub async fn append_all(
             let c: &mut diesel_async::AsyncPgConnection = pg;
             diesel::insert_into(events::table)
                 .values(rows)
+                .kept_of(all.len())
                 .execute(c)
                 .await?;
         }

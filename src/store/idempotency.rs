@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::conn::db;
+use super::kept::Keep as _;
 use super::schema::idempotency_keys;
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;
@@ -159,6 +160,7 @@ pub async fn attach(
             scope.key,
         )))
         .set(idempotency_keys::operation_id.eq(operation_id))
+        .kept()
         .execute(c)
         .await)?;
     Ok(())
@@ -185,6 +187,7 @@ pub async fn finish(
             idempotency_keys::sealed.eq(&answer.body.blob),
             idempotency_keys::data_key_version.eq(answer.body.data_key_version),
         ))
+        .kept()
         .execute(c)
         .await)?;
     Ok(())

@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::conn::db;
+use super::kept::Keep as _;
 use super::schema::{customers, invoice_lines, invoices};
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;
@@ -463,6 +464,7 @@ pub async fn update(
                 .filter(invoices::version.eq(expected_version)),
         )
         .set(&row)
+        .kept()
         .execute(c)
         .await)?;
     if changed == 1 && with_lines {

@@ -25,6 +25,7 @@ pub mod events;
 pub mod feed;
 pub mod idempotency;
 pub mod invoices;
+mod kept;
 pub mod migrate;
 pub mod operations;
 pub mod payment_methods;

@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::conn::db;
+use super::kept::Keep as _;
 use super::schema::payment_methods;
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;
@@ -186,6 +187,7 @@ pub async fn update(
                 .filter(payment_methods::version.eq(expected_version)),
         )
         .set(&row)
+        .kept()
         .execute(c)
         .await)?;
     Ok(changed == 1)

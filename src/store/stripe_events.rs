@@ -7,6 +7,7 @@ use diesel::sqlite::SqliteConnection;
 use diesel_async::RunQueryDsl;
 
 use super::conn::db;
+use super::kept::Keep as _;
 use super::schema::stripe_events;
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;
@@ -168,6 +169,7 @@ pub async fn settle(
             stripe_events::sealed.eq(None::<Vec<u8>>),
             stripe_events::data_key_version.eq(None::<i64>),
         ))
+        .kept()
         .execute(c)
         .await)?;
     Ok(())
@@ -244,6 +246,7 @@ pub async fn claim_due(
                 stripe_events::next_attempt_at.eq(until.as_millis()),
                 stripe_events::attempts.eq(row.attempts.saturating_add(1)),
             ))
+            .kept()
             .execute(c)
             .await)?;
         if mine == 1 {

@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::conn::db;
+use super::kept::Keep as _;
 use super::schema::subscription_actions;
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;
@@ -77,6 +78,7 @@ pub async fn put(
             subscription_actions::data_key_version.eq(key_version),
             subscription_actions::created_at.eq(now.as_millis()),
         ))
+        .kept()
         .execute(c)
         .await)?;
     Ok(())

@@ -9,6 +9,7 @@ use diesel_async::RunQueryDsl;
 use super::access::{RulesRow, read_rules, rules};
 use super::conn::db;
 use super::invoices::LatestRow;
+use super::kept::Keep as _;
 use super::schema::{customers, invoices, stripe_modules, subscription_actions, subscriptions};
 use super::subscription_actions::{ActionRow, StoredAction};
 use super::{Conn, StoreError};
@@ -72,6 +73,7 @@ pub async fn update(
                 .filter(subscriptions::version.eq(expected_version)),
         )
         .set(&row)
+        .kept()
         .execute(c)
         .await)?;
     Ok(changed == 1)
@@ -494,7 +496,9 @@ async fn upsert(
 fn update_each(c: &mut diesel::SqliteConnection, rows: &[SubscriptionRow]) -> QueryResult<usize> {
     let mut changed = 0;
     for row in rows {
-        let one = diesel::update(subscriptions::table.find(&row.id)).set(row);
+        let one = diesel::update(subscriptions::table.find(&row.id))
+            .set(row)
+            .kept();
         changed += diesel::RunQueryDsl::execute(one, c)?;
     }
     Ok(changed)
