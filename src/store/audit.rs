@@ -1,10 +1,12 @@
 //! The audit log: one chain per portal, appended in the transaction of what it tells of.
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
+use diesel::sql_query;
+use diesel::sql_types::{Array, BigInt, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::conn::db;
-use super::kept::Keep as _;
+use super::kept::{Keep as _, column};
 use super::schema::{audit_entries, audit_heads};
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;
@@ -129,14 +131,7 @@ pub async fn append_all(
         rows.push(row);
     }
     match conn {
-        Conn::Pg(pg) => {
-            let c: &mut diesel_async::AsyncPgConnection = pg;
-            diesel::insert_into(audit_entries::table)
-                .values(rows)
-                .kept_of(all.len())
-                .execute(c)
-                .await?;
-        }
+        Conn::Pg(pg) => insert_all(pg, &rows).await?,
         Conn::Lite(lite) => lite.spawn_blocking(move |c| insert_each(c, &rows)).await?,
     }
     db!(conn, c => diesel::update(audit_heads::table.find(portal))
@@ -144,6 +139,29 @@ pub async fn append_all(
         .kept()
         .execute(c)
         .await)?;
+    Ok(())
+}
+
+/// In one statement, whose text is the same for any number of them.
+async fn insert_all(c: &mut AsyncPgConnection, rows: &[EntryRow]) -> QueryResult<()> {
+    let query = sql_query(
+        "INSERT INTO audit_entries (portal_id, seq, id, at, actor, issuer, action, subject, \
+         request_id, details, previous_hash, hash) \
+         SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+    )
+    .bind::<Array<Text>, _>(column(rows, |row| &row.portal_id))
+    .bind::<Array<BigInt>, _>(column(rows, |row| row.seq))
+    .bind::<Array<Text>, _>(column(rows, |row| &row.id))
+    .bind::<Array<BigInt>, _>(column(rows, |row| row.at))
+    .bind::<Array<Text>, _>(column(rows, |row| &row.actor))
+    .bind::<Array<Text>, _>(column(rows, |row| &row.issuer))
+    .bind::<Array<Text>, _>(column(rows, |row| &row.action))
+    .bind::<Array<Text>, _>(column(rows, |row| &row.subject))
+    .bind::<Array<Text>, _>(column(rows, |row| &row.request_id))
+    .bind::<Array<Text>, _>(column(rows, |row| &row.details))
+    .bind::<Array<Text>, _>(column(rows, |row| &row.previous_hash))
+    .bind::<Array<Text>, _>(column(rows, |row| &row.hash));
+    query.kept().execute(c).await?;
     Ok(())
 }
 

@@ -1,10 +1,12 @@
 //! The outbox: facts this service publishes, written in the transaction of what they tell of.
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
+use diesel::sql_query;
+use diesel::sql_types::{Array, BigInt, Nullable, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::conn::db;
-use super::kept::Keep as _;
+use super::kept::{Keep as _, column};
 use super::schema::{event_heads, events};
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;
@@ -103,17 +105,29 @@ pub async fn append_all(
         })
         .collect();
     match conn {
-        Conn::Pg(pg) => {
-            let c: &mut diesel_async::AsyncPgConnection = pg;
-            diesel::insert_into(events::table)
-                .values(rows)
-                .kept_of(all.len())
-                .execute(c)
-                .await?;
-        }
+        Conn::Pg(pg) => insert_all(pg, &rows).await?,
         Conn::Lite(lite) => lite.spawn_blocking(move |c| insert_each(c, &rows)).await?,
     }
     Ok(last)
+}
+
+/// In one statement, whose text is the same for any number of them.
+async fn insert_all(c: &mut AsyncPgConnection, rows: &[EventRow]) -> QueryResult<()> {
+    let query = sql_query(
+        "INSERT INTO events (portal_id, position, id, event_type, subject, seq, organization, data, \
+         created_at) SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+    )
+    .bind::<Array<Text>, _>(column(rows, |row| &row.portal_id))
+    .bind::<Array<BigInt>, _>(column(rows, |row| row.position))
+    .bind::<Array<Text>, _>(column(rows, |row| &row.id))
+    .bind::<Array<Text>, _>(column(rows, |row| &row.event_type))
+    .bind::<Array<Text>, _>(column(rows, |row| &row.subject))
+    .bind::<Array<BigInt>, _>(column(rows, |row| row.seq))
+    .bind::<Array<Nullable<Text>>, _>(column(rows, |row| row.organization.as_ref()))
+    .bind::<Array<Text>, _>(column(rows, |row| &row.data))
+    .bind::<Array<BigInt>, _>(column(rows, |row| row.created_at));
+    query.kept().execute(c).await?;
+    Ok(())
 }
 
 fn insert_each(c: &mut diesel::SqliteConnection, rows: &[EventRow]) -> QueryResult<()> {

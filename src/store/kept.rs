@@ -7,24 +7,16 @@ use diesel::QueryResult;
 use diesel::backend::Backend;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 
-/// What one request writes at once; what comes in batches has more, and another number each time.
-const FEW_ROWS: usize = 4;
-
-/// A statement, and whether its text is one of a few.
+/// A statement whose text is one of a few.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Kept<Q>(Q, bool);
+pub(super) struct Kept<Q>(Q);
 
 /// For statements whose text does not depend on how many rows or values they are about. Each text is kept
 /// as long as its connection lives, by the text and the types of what is bound.
 pub(super) trait Keep: Sized {
     /// The same, prepared once.
     fn kept(self) -> Kept<Self> {
-        Kept(self, true)
-    }
-
-    /// The same for a statement whose text has the number of its rows in it: kept when they are few.
-    fn kept_of(self, rows: usize) -> Kept<Self> {
-        Kept(self, rows <= FEW_ROWS)
+        Kept(self)
     }
 }
 
@@ -40,7 +32,7 @@ where
     }
 
     fn is_safe_to_cache_prepared(&self, _backend: &DB) -> QueryResult<bool> {
-        Ok(self.1)
+        Ok(true)
     }
 }
 
@@ -54,3 +46,9 @@ impl<Q: Query> Query for Kept<Q> {
 }
 
 impl<Q, C> diesel::RunQueryDsl<C> for Kept<Q> {}
+
+/// One column of many rows, for a statement that takes whole columns: its text does not depend on how many
+/// rows there are, as that of `VALUES` would.
+pub(super) fn column<'a, R, T>(rows: &'a [R], of: impl Fn(&'a R) -> T) -> Vec<T> {
+    rows.iter().map(of).collect()
+}

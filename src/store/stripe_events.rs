@@ -2,12 +2,13 @@
 
 use diesel::dsl::{exists, select};
 use diesel::prelude::*;
-use diesel::sql_types::{Binary, Nullable};
+use diesel::sql_query;
+use diesel::sql_types::{Array, BigInt, Binary, Integer, Nullable, Text};
 use diesel::sqlite::SqliteConnection;
-use diesel_async::RunQueryDsl;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::conn::db;
-use super::kept::Keep as _;
+use super::kept::{Keep as _, column};
 use super::schema::stripe_events;
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;
@@ -106,17 +107,46 @@ pub async fn insert(
 ) -> Result<Vec<(String, String)>, StoreError> {
     let rows: Vec<EventRow> = events.iter().copied().map(EventRow::from).collect();
     Ok(match conn {
-        Conn::Pg(pg) => {
-            let c: &mut diesel_async::AsyncPgConnection = pg;
-            diesel::insert_into(stripe_events::table)
-                .values(rows)
-                .on_conflict_do_nothing()
-                .returning((stripe_events::portal_id, stripe_events::event_id))
-                .get_results(c)
-                .await?
-        }
+        Conn::Pg(pg) => insert_all(pg, &rows).await?,
         Conn::Lite(lite) => lite.spawn_blocking(move |c| insert_each(c, &rows)).await?,
     })
+}
+
+/// What an insert has stored.
+#[derive(QueryableByName)]
+#[diesel(table_name = stripe_events)]
+struct First {
+    portal_id: String,
+    event_id: String,
+}
+
+/// In one statement, whose text is the same for any number of them.
+async fn insert_all(
+    c: &mut AsyncPgConnection,
+    rows: &[EventRow],
+) -> QueryResult<Vec<(String, String)>> {
+    let query = sql_query(
+        "INSERT INTO stripe_events (portal_id, event_id, event_type, api_version, object_id, status, \
+         attempts, next_attempt_at, error, stripe_created_at, received_at) \
+         SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+         ON CONFLICT DO NOTHING RETURNING portal_id, event_id",
+    )
+    .bind::<Array<Text>, _>(column(rows, |row| &row.portal_id))
+    .bind::<Array<Text>, _>(column(rows, |row| &row.event_id))
+    .bind::<Array<Text>, _>(column(rows, |row| &row.event_type))
+    .bind::<Array<Text>, _>(column(rows, |row| &row.api_version))
+    .bind::<Array<Text>, _>(column(rows, |row| &row.object_id))
+    .bind::<Array<Text>, _>(column(rows, |row| &row.status))
+    .bind::<Array<Integer>, _>(column(rows, |row| row.attempts))
+    .bind::<Array<Nullable<BigInt>>, _>(column(rows, |row| row.next_attempt_at))
+    .bind::<Array<Nullable<Text>>, _>(column(rows, |row| row.error.as_ref()))
+    .bind::<Array<BigInt>, _>(column(rows, |row| row.stripe_created_at))
+    .bind::<Array<BigInt>, _>(column(rows, |row| row.received_at));
+    let first: Vec<First> = query.kept().load(c).await?;
+    Ok(first
+        .into_iter()
+        .map(|it| (it.portal_id, it.event_id))
+        .collect())
 }
 
 fn insert_each(c: &mut SqliteConnection, rows: &[EventRow]) -> QueryResult<Vec<(String, String)>> {

@@ -3,7 +3,7 @@
 //! SQLite has the same indexes, which `store` checks.
 
 use diesel::sql_types::{BigInt, Text};
-use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -50,6 +50,7 @@ async fn every_statement_of_everyday_work_finds_an_index() {
     let url = world.service.database.url.clone();
     let mut database = connect(&url).await;
     world.service.stop();
+    alone(&mut database).await;
     let name = url.rsplit_once('/').unwrap().1;
     let settings =
         format!("ALTER DATABASE {name} SET enable_seqscan = off; SELECT pg_stat_reset()");
@@ -57,19 +58,7 @@ async fn every_statement_of_everyday_work_finds_an_index() {
     world.service.run().await;
     everyday(&world).await;
     world.service.stop();
-    // What a session has counted is told at the latest when it ends.
-    loop {
-        let others: Count = diesel::sql_query(
-            "SELECT count(*) AS count FROM pg_stat_activity \
-             WHERE datname = current_database() AND pid <> pg_backend_pid()",
-        )
-        .get_result(&mut database)
-        .await
-        .unwrap();
-        if others.count == 0 {
-            break;
-        }
-    }
+    alone(&mut database).await;
     let tables: Vec<Table> = diesel::sql_query(
         "SELECT relname::text AS name, seq_scan AS read_whole FROM pg_stat_user_tables \
          WHERE schemaname = 'public' ORDER BY relname",
@@ -83,6 +72,22 @@ async fn every_statement_of_everyday_work_finds_an_index() {
         .filter(|table| !SMALL.contains(&table.name.as_str()) && table.read_whole > 0)
         .collect();
     assert_eq!(whole, Vec::<&Table>::new());
+}
+
+/// Until every other session has ended: what it has counted is told at the latest then.
+async fn alone(database: &mut AsyncPgConnection) {
+    loop {
+        let others: Count = diesel::sql_query(
+            "SELECT count(*) AS count FROM pg_stat_activity \
+             WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        .get_result(database)
+        .await
+        .unwrap();
+        if others.count == 0 {
+            break;
+        }
+    }
 }
 
 /// A customer's first two months with everything that is read on the way.
