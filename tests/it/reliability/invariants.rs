@@ -110,7 +110,14 @@ pub(super) async fn check(world: &World, portal: &Portal, wanted: Wanted) -> Vec
     let columns = ["subject", "seq"];
     let events = rows(database, "events", &columns, portal).await;
     let audit = rows(database, "audit_entries", &["subject", "action"], portal).await;
-    for table in ["customers", "payment_methods", "subscriptions", "invoices"] {
+    look.gapless(&events);
+    for table in [
+        "customers",
+        "payment_methods",
+        "subscriptions",
+        "invoices",
+        "webhook_endpoints",
+    ] {
         let things = rows(database, table, &["id", "version"], portal).await;
         look.told(table, &things, &events, &audit);
     }
@@ -225,6 +232,22 @@ impl Look<'_> {
             let attached = method["customer"].is_string();
             if attached && !here.contains(id) {
                 self.wrong.push(format!("I3: orphan payment method {id}"));
+            }
+        }
+    }
+
+    /// I6: what is told of a thing is told once each, from the first on; also of one that is gone.
+    fn gapless(&mut self, events: &[Value]) {
+        let mut told: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+        for event in events {
+            let seq = event["seq"].as_i64().unwrap();
+            told.entry(text(event, "subject")).or_default().push(seq);
+        }
+        for (subject, mut told) in told {
+            told.sort_unstable();
+            if !told.iter().copied().eq((1..).take(told.len())) {
+                self.wrong
+                    .push(format!("I6: of {subject} are told {told:?}"));
             }
         }
     }
