@@ -55,9 +55,11 @@ enum Work {
     Pay,
     /// The end of one.
     Void,
+    /// A Checkout page on which a subscription is paid.
+    Checkout,
 }
 
-const WORKS: [Work; 9] = [
+const WORKS: [Work; 10] = [
     Work::FirstMethod,
     Work::FurtherMethod,
     Work::Subscribe,
@@ -67,6 +69,7 @@ const WORKS: [Work; 9] = [
     Work::Rename,
     Work::Pay,
     Work::Void,
+    Work::Checkout,
 ];
 
 impl Work {
@@ -144,19 +147,28 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
+    fn of(world: &'a World, case: Case, asked: Asked, lane: &str, mark: &str) -> Self {
+        Self {
+            world,
+            case,
+            asked,
+            lane: lane.to_owned(),
+            mark: mark.to_owned(),
+        }
+    }
+
     async fn prepare(world: &'a World, portal: &'a Portal, case: Case) -> Self {
         let number = case.number;
         if case.work == Work::Publish {
             let product = format!("api-{number}x");
-            return Self {
-                world,
-                case,
-                asked: World::publishing(portal, &product),
-                lane: format!("product:{product}"),
-                mark: product,
-            };
+            let asked = World::publishing(portal, &product);
+            return Self::of(world, case, asked, &format!("product:{product}"), &product);
         }
         let customer = world.customer(portal, &format!("case-{number}")).await;
+        if case.work == Work::Checkout {
+            let asked = opening(portal, &customer, number);
+            return Self::of(world, case, asked, &customer, &customer);
+        }
         let saving = async |key: &str| {
             let key = format!("{key}-{number}");
             world.saving(portal, &customer, &key).await
@@ -281,6 +293,51 @@ impl<'a> Run<'a> {
     }
 }
 
+/// The request that opens a Checkout page for a subscription.
+fn opening(portal: &Portal, customer: &str, number: usize) -> Asked {
+    let path = portal.path(&format!("/customers/{customer}/checkout-sessions"));
+    let body = json!({
+        "mode": "subscription", "product": "api", "plan": "gold",
+        "success_url": "https://globex.example/done", "cancel_url": "https://globex.example/back",
+    });
+    Asked::post(path, format!("the-case-{number}"), body)
+}
+
+/// Each page that is open at Stripe has one subscription that waits for it, and the other way round.
+async fn pages(world: &World, portal: &Portal, wanted: usize) -> Vec<String> {
+    let stripe = world.at_stripe(portal).await;
+    let sessions = stripe["checkout.session"].as_array();
+    let open = sessions.into_iter().flatten();
+    let mut open: Vec<String> = open
+        .filter(|page| page["status"] == "open")
+        .map(|page| page["id"].as_str().unwrap().to_owned())
+        .collect();
+    let columns = ["status", "requested"];
+    let database = &world.service.database;
+    let mut waited: Vec<String> = invariants::rows(database, "subscriptions", &columns, portal)
+        .await
+        .into_iter()
+        .filter(|row| row["status"] == "incomplete")
+        .map(|row| {
+            let requested: Value =
+                serde_json::from_str(row["requested"].as_str().unwrap()).unwrap();
+            requested["checkout"]
+                .as_str()
+                .unwrap_or("no page")
+                .to_owned()
+        })
+        .collect();
+    open.sort_unstable();
+    waited.sort_unstable();
+    let mut wrong = Vec::new();
+    if open != waited || open.len() != wanted {
+        wrong.push(format!(
+            "I3: {wanted} pages are wanted, open are {open:?}, waited for are {waited:?}"
+        ));
+    }
+    wrong
+}
+
 /// Preparation: done at once, or the machine is busy.
 async fn done(world: &World, asked: &Asked) -> Value {
     let answer = world.ask(&world.service.base_url, asked, 30).await.unwrap();
@@ -294,6 +351,7 @@ async fn done(world: &World, asked: &Asked) -> Value {
 
 async fn batch(world: &World, number: usize, cases: &[Case]) -> Vec<String> {
     let portal = world.open_portal(&format!("batch-{number}")).await;
+    world.lets_return(&portal, "https://globex.example").await;
     let prepared = cases
         .iter()
         .map(|case| Run::prepare(world, &portal, case.clone()));
@@ -331,6 +389,7 @@ async fn batch(world: &World, number: usize, cases: &[Case]) -> Vec<String> {
         .plans(1 + count(|work| work == Work::Publish));
     wanted.charged += PRICE * i64::try_from(count(|work| work == Work::Pay)).unwrap();
     wrong.extend(invariants::check(world, &portal, wanted).await);
+    wrong.extend(pages(world, &portal, count(|work| work == Work::Checkout)).await);
     if !wrong.is_empty() {
         let whose = runs.iter().map(|run| (&run.lane, run.case.number));
         wrong.push(format!("batch {number}: {:?}", whose.collect::<Vec<_>>()));

@@ -137,6 +137,14 @@ impl World {
         portal
     }
 
+    /// Lets the portal's consumers come back from Stripe's pages to this origin.
+    pub(super) async fn lets_return(&self, portal: &Portal, origin: &str) {
+        let settings = json!({"allowed_return_origins": [origin]});
+        let body = json!({"enabled": true, "settings": settings});
+        let path = portal.path("/modules/stripe");
+        self.service.put(&path, body).await.expect(200);
+    }
+
     /// The request that publishes a product with the paid plan `gold`.
     pub(super) fn publishing(portal: &Portal, product: &str) -> Asked {
         let plan = json!({
