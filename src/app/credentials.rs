@@ -2,6 +2,7 @@
 
 use secrecy::ExposeSecret;
 
+use super::places::passes;
 use super::portals::{concurrent, existing};
 use super::vault::{Place, Vault};
 use super::verification::Verdict;
@@ -140,6 +141,7 @@ impl App {
             .await?;
         precondition.check(before.as_ref().map(tag).as_deref())?;
         let verdict = self.verify_new(&input).await?;
+        passes("credentials_verified", portal.as_str());
         let (moved_from, created) = self
             .store
             .write(async |conn| {
@@ -157,9 +159,11 @@ impl App {
                 }
                 self.store_version(conn, context, portal, &input, &verdict, before.as_ref())
                     .await?;
+                passes("credentials_storing", portal.as_str());
                 Ok((moved.then(|| before.clone()).flatten(), before.is_none()))
             })
             .await?;
+        passes("credentials_stored", portal.as_str());
         self.hooks.forget();
         if let Some(old) = moved_from {
             // The endpoint of the former account is of no use; what cannot be removed is harmless.

@@ -39,6 +39,7 @@ pub mod key_rotation;
 pub mod modules;
 pub mod operations;
 pub mod payment_methods;
+mod places;
 pub mod portals;
 mod publish;
 pub mod reconcile;

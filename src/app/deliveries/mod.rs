@@ -18,6 +18,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::endpoints::keys_place;
+use super::places::passes;
 use super::{App, Context};
 use crate::clock::Timestamp;
 use crate::deliver::{Parcel, Reply, SigningKeys};
@@ -291,7 +292,12 @@ impl Rounds {
             let outcome = match parcel {
                 // Held up for so long that another could take it before this attempt ends.
                 Ok(_) if clock.now() > latest => None,
-                Ok(parcel) => Some(courier.send(parcel).await),
+                Ok(parcel) => {
+                    passes("delivery_sending", delivery.portal.as_str());
+                    let outcome = courier.send(parcel).await;
+                    passes("delivery_sent", delivery.portal.as_str());
+                    Some(outcome)
+                }
                 Err(reason) => Some(Err(reason)),
             };
             // Whoever would store it is gone: another sends it again.

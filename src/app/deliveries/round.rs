@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::Ended;
 use crate::app::App;
+use crate::app::places::passes;
 use crate::clock::Timestamp;
 use crate::domain::delivery::{Delivery, Reason, Status, asked_ms, next_attempt};
 use crate::domain::error::Error;
@@ -92,6 +93,7 @@ impl App {
                 let mut verdicts = Vec::new();
                 for ended in ended {
                     verdicts.extend(self.settle_delivery(conn, &mut served, ended, now).await?);
+                    passes("delivery_settling", endpoint.portal.as_str());
                 }
                 if let Some(reason) = served.disable {
                     self.disable_endpoint(conn, &served, reason, now).await?;

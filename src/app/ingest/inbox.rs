@@ -15,6 +15,7 @@ use super::work::{Named, Verdict, Work};
 use crate::app::App;
 use crate::app::budget::Class;
 use crate::app::payment_methods::{SaveInput, Source};
+use crate::app::places::passes;
 use crate::clock::Timestamp;
 use crate::domain::customer::CustomerRef;
 use crate::domain::error::{Code, Error};
@@ -139,6 +140,9 @@ impl App {
     async fn work_on(&self, group: Group) {
         let mut group = group;
         group.sort_by_key(|event| event.created_at);
+        if let Some(event) = group.first() {
+            passes("event_claimed", event.portal.as_str());
+        }
         if let Err(error) = self.settle_group(&group).await {
             // Whoever takes them up when the claim has run out finds them as they are stored.
             tracing::warn!(cause = %error, "stored events could not be worked on");
@@ -211,6 +215,7 @@ impl App {
             return Ok(self.judge_at_last(events).await?);
         };
         let (reply, at) = self.read_from_stripe(last, &request).await?;
+        passes("event_read", last.portal.as_str());
         let about = self.about_of(events, last, &reply).await?;
         self.take_over(events, about, &last.object_id, at, true)
             .await?;

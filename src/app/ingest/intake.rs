@@ -12,6 +12,7 @@ use super::event::{About, Incoming};
 use super::subscription::News;
 use super::work::{Verdict, Work};
 use crate::app::App;
+use crate::app::places::passes;
 use crate::app::vault::Place;
 use crate::clock::Timestamp;
 use crate::domain::error::Error;
@@ -229,6 +230,7 @@ impl App {
             cause = %error,
             "an event of Stripe's cannot be applied"
         );
+        pass("hook_failed", &[event]);
         let dead = Verdict::Dead(error.to_string());
         let first = self
             .store
@@ -258,10 +260,12 @@ impl App {
             .copied()
             .filter(|event| seen.insert((&event.portal, &event.id)))
             .collect();
+        pass("hook_verified", &unique);
         let taken = self
             .store
             .write(async |conn| self.store_and_apply(conn, &unique, now).await)
             .await?;
+        pass("hook_taken", &unique);
         for (status, count) in &taken.counts {
             metrics::counter!("stripe_events_total", "outcome" => status.as_str())
                 .increment(*count);
@@ -311,6 +315,7 @@ impl App {
             .copied()
             .filter(|event| first.contains(&(event.portal.to_string(), event.id.clone())))
             .collect();
+        pass("hook_stored", &new);
         let mut taken = Taken::default();
         if !new.is_empty() {
             let verdicts = self.apply_events(conn, &new).await?;
@@ -323,6 +328,7 @@ impl App {
                 taken.noted.push(portal.clone());
             }
         }
+        pass("hook_applied", &new);
         taken.first = new
             .iter()
             .map(|event| (event.portal.clone(), event.id.clone()))
@@ -478,6 +484,13 @@ impl Work<'_> {
             About::OfInvoice(id) => self.part_of_invoice(event, place, id, news),
             About::Nothing => Verdict::Applied,
         }
+    }
+}
+
+/// Names a place for the portal of each event.
+fn pass(place: &'static str, events: &[&Incoming]) {
+    for event in events {
+        passes(place, event.portal.as_str());
     }
 }
 

@@ -19,6 +19,7 @@ on_both_databases!(
     the_period_of_a_long_invoice_is_that_of_all_its_lines,
     the_invoices_of_others_are_left_alone,
     a_sweep_asks_for_what_is_old_and_open,
+    a_sweep_asks_for_a_thousand_and_the_next_for_the_rest,
 );
 
 pub(super) const INVOICES: &str = "/v1/portals/acme/invoices";
@@ -303,4 +304,69 @@ async fn a_sweep_asks_for_what_is_old_and_open(engine: Database) {
         let query = call.to_string();
         assert!(query.contains("created"), "{query}");
     }
+}
+
+/// So many further rows like the one there is, of invoices that Stripe does not have.
+async fn multiply(service: &Service, rows: i64) {
+    let kept = "portal_id, customer_id, status, reason, currency, subtotal, total, amount_due, \
+                amount_paid, attempt_count, stripe_account, stripe_livemode, stripe_at, version, \
+                created_at, updated_at";
+    let sql = format!(
+        "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {rows}) \
+         INSERT INTO invoices (id, stripe_id, {kept}) \
+         SELECT substr(id, 1, length(id) - 5) || CAST(10000 + n AS TEXT), \
+         'in_gone' || CAST(10000 + n AS TEXT), {kept} FROM invoices, numbers"
+    );
+    service.database.execute(&sql).await;
+}
+
+async fn a_sweep_asks_for_a_thousand_and_the_next_for_the_rest(engine: Database) {
+    let swept = [
+        ("reconciliation.sweep_minutes", "60"),
+        ("reconciliation.poll_ms", "20"),
+    ];
+    let mut service = shop(engine, &swept).await;
+    let made = service.customer("globex").await;
+    let customer = made["id"].as_str().unwrap();
+    let card = service.card("visa").await;
+    let saved = service.save(customer, "save-0001", json!({"payment_method": card}));
+    saved.await.expect(201);
+    let owner = at_stripe(&service, "globex").await;
+    let old = draft(&service, &owner, 1).await;
+    act(&service, &old, "finalize").await;
+    reconcile(&service, true).await;
+    multiply(&service, 4).await;
+    let open = "SELECT COUNT(*) AS count FROM invoices WHERE status = 'open'";
+    let path = format!("{RECONCILIATIONS}?status=done&limit=100");
+    let sweeps = |body: &Value| {
+        let all = body["data"].as_array().unwrap().iter();
+        all.filter(|it| it["sweep"] == true).count()
+    };
+    let asked = async |service: &Service| {
+        let template = "GET /v1/invoices/{invoice}";
+        service.calls_to_stripe(template).await
+    };
+    // A sweep comes to the first old invoice, and to nothing more.
+    let fault = json!({"kind": "error_before", "path": "/v1/invoices/{invoice}", "times": 0});
+    service.simulator(Method::POST, "/faults", fault).await;
+    service.clock.advance_millis(50 * DAY_MS);
+    while asked(&service).await == 0 {}
+    service.stop();
+    service
+        .simulator(Method::DELETE, "/faults", Value::Null)
+        .await;
+    // As if it had asked for all of a thousand but two.
+    let almost = "UPDATE reconciliations SET place = '998 ' WHERE status = 'running'";
+    service.database.execute(almost).await;
+    service.forget_calls().await;
+    service.run().await;
+    service.clock.advance_millis(5 * 60_000);
+    until(&service, &path, |body| sweeps(body) == 1).await;
+    assert_eq!(asked(&service).await, 2);
+    service.clock.advance_millis(60 * 60_000);
+    until(&service, &path, |body| sweeps(body) == 2).await;
+    assert_eq!(asked(&service).await, 2 + 3);
+    // Only what Stripe has is open still.
+    assert_eq!(service.database.count(open).await, 1);
+    assert_eq!(shown(&service, &old).await["status"], "open");
 }

@@ -1,5 +1,5 @@
-//! Cutting the work off in the middle. The engine names the places it passes; what is armed for a
-//! lane unwinds the task at that place, as a crash would end it: nothing after it runs, an open
+//! Cutting the work off in the middle. The engine names the places it passes, and so does other work
+//! whose lane is its portal; what is armed for a lane unwinds the task at that place, as a crash would end it: nothing after it runs, an open
 //! transaction goes with its connection, the lease stays.
 
 use std::collections::HashMap;
@@ -12,9 +12,10 @@ use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-const TARGET: &str = "portal_billing::operation";
+/// Where operations name their places, and where other work does.
+const TARGETS: [&str; 2] = ["portal_billing::operation", "portal_billing::place"];
 
-/// Every place the engine names, in the order it passes them.
+/// Every place the engine of operations names, in the order it passes them.
 pub(super) const PLACES: [&str; 6] = [
     "storing", "stored", "sending", "answered", "settling", "settled",
 ];
@@ -22,7 +23,7 @@ pub(super) const PLACES: [&str; 6] = [
 /// Where one lane is cut off.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Cut {
-    /// One of [`PLACES`].
+    /// One of [`PLACES`], or of other work's.
     pub(super) place: &'static str,
     /// At which passing of it, counted from 1.
     pub(super) nth: u32,
@@ -45,6 +46,12 @@ pub(super) fn arm(lane: &str, cut: Cut) {
     listen();
     let mut armed = ARMED.lock().unwrap();
     armed.entry(lane.to_owned()).or_default().push(cut);
+}
+
+/// Whether all cuts of a lane have happened.
+pub(super) fn are_done(lane: &str) -> bool {
+    let armed = ARMED.lock().unwrap();
+    armed.get(lane).is_none_or(Vec::is_empty)
 }
 
 /// Ends all cutting of a lane; gives what did not happen.
@@ -114,7 +121,7 @@ impl Visit for Shown {
 impl Subscriber for Cutter {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let warns = *metadata.level() <= Level::WARN;
-        metadata.target() == TARGET
+        TARGETS.contains(&metadata.target())
             || self.shows && warns && metadata.target().starts_with("portal_billing")
     }
 
@@ -132,7 +139,7 @@ impl Subscriber for Cutter {
 
     #[expect(clippy::print_stderr, reason = "shown to whoever asked for it")]
     fn event(&self, event: &Event<'_>) {
-        if event.metadata().target() != TARGET {
+        if !TARGETS.contains(&event.metadata().target()) {
             let mut shown = Shown(String::new());
             event.record(&mut shown);
             eprintln!("{}{}", event.metadata().level(), shown.0);
@@ -168,7 +175,9 @@ fn a_cut_happens_where_it_is_armed_and_nowhere_else() {
     assert!(!is_due(&passing("another lane", "sending")));
     assert!(!is_due(&passing("test lane", "answered")));
     assert!(!is_due(&passing("test lane", "sending")));
+    assert!(!are_done("test lane"));
     assert!(is_due(&passing("test lane", "sending")));
+    assert!(are_done("test lane"));
     assert!(!is_due(&passing("test lane", "sending")));
     assert_eq!(disarm("test lane"), []);
 }

@@ -1,5 +1,6 @@
-//! R3 for work that reaches Stripe: the connection to the database ends at every statement of it, in
-//! the caller's request and in the work that follows, before the statement and after it.
+//! R3 for work that reaches Stripe, and for portals' own webhook endpoints: the connection to the
+//! database ends at every statement of it, in the caller's request and in the work that follows, before
+//! the statement and after it. What was acknowledged is there, and what is asked again is done once.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 use super::invariants::{self, Wanted};
 use super::proxy::{Proxy, When};
 use super::score::Score;
-use super::world::{Asked, Portal, World, a_moment};
+use super::world::{Asked, PRICE, Portal, World, a_moment};
 use super::{Dice, of_tier, seed};
 use crate::support::database::{Database, FreshDatabase};
 use crate::support::service::{Replica, Service};
@@ -32,9 +33,23 @@ enum Work {
     Detach,
     /// Another name for a customer.
     Rename,
+    /// The payment of an open invoice.
+    Pay,
+    /// The end of one.
+    Void,
+    /// A webhook endpoint of the portal's.
+    NewEndpoint,
+    /// Other words about one.
+    ChangeEndpoint,
+    /// The end of one.
+    RemoveEndpoint,
+    /// New keys for one.
+    RotateSecret,
+    /// Events once more to one.
+    Replay,
 }
 
-const WORKS: [Work; 7] = [
+const WORKS: [Work; 14] = [
     Work::Publish,
     Work::Customer,
     Work::Save,
@@ -42,16 +57,39 @@ const WORKS: [Work; 7] = [
     Work::Cancel,
     Work::Detach,
     Work::Rename,
+    Work::Pay,
+    Work::Void,
+    Work::NewEndpoint,
+    Work::ChangeEndpoint,
+    Work::RemoveEndpoint,
+    Work::RotateSecret,
+    Work::Replay,
 ];
 
 /// After these Stripe knows the customer.
-const KNOWN_THERE: [Work; 5] = [
+const KNOWN_THERE: [Work; 7] = [
     Work::Save,
     Work::Subscribe,
     Work::Cancel,
     Work::Detach,
     Work::Rename,
+    Work::Pay,
+    Work::Void,
 ];
+
+impl Work {
+    /// How the audit log names what is done with an endpoint, if that is it.
+    const fn of_endpoint(self) -> Option<&'static str> {
+        match self {
+            Self::NewEndpoint => Some("webhook_endpoint.created"),
+            Self::ChangeEndpoint => Some("webhook_endpoint.updated"),
+            Self::RemoveEndpoint => Some("webhook_endpoint.deleted"),
+            Self::RotateSecret => Some("webhook_endpoint.secret_rotated"),
+            Self::Replay => Some("webhook_endpoint.replayed"),
+            _ => None,
+        }
+    }
+}
 
 /// A service whose database is behind the proxy, and a replica that reaches it directly and takes up
 /// what the first one loses.
@@ -88,6 +126,7 @@ async fn prepare(world: &World, portal: &Portal, work: Work, number: u32) -> Ask
             });
             return Asked::post(portal.path("/customers"), key, body);
         }
+        _ if work.of_endpoint().is_some() => return at_endpoint(world, portal, work, number).await,
         _ => {}
     }
     let customer = world.customer(portal, &format!("c-{number}")).await;
@@ -109,6 +148,7 @@ async fn prepare(world: &World, portal: &Portal, work: Work, number: u32) -> Ask
             return Asked::unkeyed(Method::DELETE, path, Value::Null);
         }
         Work::Rename => return Asked::unkeyed(Method::PATCH, path, json!({"name": "Initech"})),
+        Work::Pay | Work::Void => return at_invoice(world, portal, work, &customer, key).await,
         _ => {}
     }
     let body = json!({"customer": customer, "product": "api", "plan": "gold"});
@@ -120,6 +160,87 @@ async fn prepare(world: &World, portal: &Portal, work: Work, number: u32) -> Ask
     let id = subscribed["id"].as_str().unwrap();
     let path = portal.path(&format!("/subscriptions/{id}/cancel"));
     Asked::post(path, format!("cancel-{number}"), json!({"at": "now"}))
+}
+
+/// The payment, or the end, of an open invoice of this customer's.
+async fn at_invoice(
+    world: &World,
+    portal: &Portal,
+    work: Work,
+    customer: &str,
+    key: String,
+) -> Asked {
+    world.bill(portal, customer).await;
+    // No event of Stripe's is heard here.
+    let found = portal.mending();
+    let found = world.ask(&world.service.base_url, &found, 20);
+    assert_eq!(
+        world.in_time(found).await.unwrap().expect(200)["status"],
+        "done"
+    );
+    let invoice = world.open_invoice(portal, customer).await;
+    let verb = if work == Work::Pay { "pay" } else { "void" };
+    let path = format!("/invoices/{}/{verb}", invoice["id"].as_str().unwrap());
+    Asked::post(portal.path(&path), key, json!({}))
+}
+
+/// A request about the portal's one endpoint, to which nothing is sent.
+async fn at_endpoint(world: &World, portal: &Portal, work: Work, number: u32) -> Asked {
+    let path = portal.path("/webhook-endpoints");
+    let body = json!({"url": "https://globex.example/hooks", "events": ["*"], "enabled": false});
+    let key = format!("statement-{number}");
+    let found = world.service.get(&path).await.expect(200);
+    let mut id = found["data"][0]["id"].as_str().map(str::to_owned);
+    if work == Work::NewEndpoint {
+        if let Some(before) = id {
+            let gone = world.service.delete(&format!("{path}/{before}")).await;
+            gone.expect(204);
+        }
+        return Asked::post(path, key, body);
+    }
+    if id.is_none() {
+        let made = world.service.post(&path, body).await.expect(201);
+        id = made["endpoint"]["id"].as_str().map(str::to_owned);
+    }
+    let path = format!("{path}/{}", id.unwrap());
+    match work {
+        Work::ChangeEndpoint => {
+            let words = json!({"description": format!("Number {number}")});
+            Asked::unkeyed(Method::PATCH, path, words)
+        }
+        Work::RemoveEndpoint => Asked::unkeyed(Method::DELETE, path, Value::Null),
+        Work::RotateSecret => Asked::post(format!("{path}/rotate-secret"), key, json!({})),
+        _ => {
+            let from = json!({"since": "2020-01-01T00:00:00Z"});
+            Asked::post(format!("{path}/replay"), key, from)
+        }
+    }
+}
+
+/// What was done with endpoints was done once for each case; what is to be sent again is kept once.
+async fn at_endpoints(world: &World, portal: &Portal, work: Work, cases: usize) -> Vec<String> {
+    let Some(action) = work.of_endpoint() else {
+        return Vec::new();
+    };
+    let database = &world.service.database;
+    let audit = invariants::rows(database, "audit_entries", &["action"], portal).await;
+    let done = audit.iter().filter(|entry| entry["action"] == action);
+    let mut wrong = Vec::new();
+    if done.clone().count() != cases {
+        wrong.push(format!("{} × {action} of {cases}", done.count()));
+    }
+    let sent = invariants::rows(database, "webhook_deliveries", &["event_id"], portal).await;
+    let events = invariants::rows(database, "events", &["id"], portal).await;
+    // All that was told before the endpoint, and its own making: nothing later has been taken up.
+    let wanted = if work == Work::Replay {
+        events.len()
+    } else {
+        0
+    };
+    if sent.len() != wanted {
+        wrong.push(format!("{} × deliveries, {wanted} wanted", sent.len()));
+    }
+    wrong
 }
 
 /// Asks the replica until the work is done.
@@ -190,13 +311,16 @@ async fn a_database_cut_under_durable_work_leaves_nothing_half_done() {
             world.in_time(published).await.unwrap().expect(201);
             let cases = cut_all(&all, (work, when), &portal, &mut score).await;
             let of = |wanted: &[Work]| if wanted.contains(&work) { cases } else { 0 };
-            let wanted = Wanted::customers(of(&KNOWN_THERE))
+            let mut wanted = Wanted::customers(of(&KNOWN_THERE))
                 .paid(of(&[Work::Subscribe, Work::Cancel]))
                 .plans(1 + of(&[Work::Publish]));
-            for wrong in invariants::check(world, &portal, wanted).await {
+            wanted.charged += PRICE * i64::try_from(of(&[Work::Pay])).unwrap();
+            let mut wrong = invariants::check(world, &portal, wanted).await;
+            wrong.extend(at_endpoints(world, &portal, work, cases).await);
+            for wrong in wrong {
                 score.violation(format!("{work:?} cut {when:?}: {wrong}"));
             }
         }
     }
-    score.close(of_tier(8, 80));
+    score.close(of_tier(60, 500));
 }

@@ -48,6 +48,8 @@ pub(super) struct Wanted {
     pub(super) subscriptions: usize,
     /// Plans that were published.
     pub(super) plans: usize,
+    /// Pages that are open and on which subscriptions wait.
+    pub(super) pages: usize,
     /// All that was charged, in cents.
     pub(super) charged: i64,
 }
@@ -110,7 +112,14 @@ pub(super) async fn check(world: &World, portal: &Portal, wanted: Wanted) -> Vec
     let columns = ["subject", "seq"];
     let events = rows(database, "events", &columns, portal).await;
     let audit = rows(database, "audit_entries", &["subject", "action"], portal).await;
-    for table in ["customers", "payment_methods", "subscriptions", "invoices"] {
+    look.gapless(&events);
+    for table in [
+        "customers",
+        "payment_methods",
+        "subscriptions",
+        "invoices",
+        "webhook_endpoints",
+    ] {
         let things = rows(database, table, &["id", "version"], portal).await;
         look.told(table, &things, &events, &audit);
     }
@@ -124,7 +133,8 @@ pub(super) async fn check(world: &World, portal: &Portal, wanted: Wanted) -> Vec
         .await,
     );
     let columns = ["id", "status", "requested"];
-    look.pages(&rows(database, "subscriptions", &columns, portal).await);
+    let waiting = rows(database, "subscriptions", &columns, portal).await;
+    look.pages(&waiting, wanted.pages);
     look.in_order(&rows(database, "events", &["position"], portal).await);
     look.clear_text(database);
     look.wrong
@@ -231,6 +241,22 @@ impl Look<'_> {
         }
     }
 
+    /// I6: what is told of a thing is told once each, from the first on; also of one that is gone.
+    fn gapless(&mut self, events: &[Value]) {
+        let mut told: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+        for event in events {
+            let seq = event["seq"].as_i64().unwrap();
+            told.entry(text(event, "subject")).or_default().push(seq);
+        }
+        for (subject, mut told) in told {
+            told.sort_unstable();
+            if !told.iter().copied().eq((1..).take(told.len())) {
+                self.wrong
+                    .push(format!("I6: of {subject} are told {told:?}"));
+            }
+        }
+    }
+
     /// I6 and I11: every version of a thing has exactly one event and one audit entry.
     fn told(&mut self, table: &str, things: &[Value], events: &[Value], audit: &[Value]) {
         for thing in things {
@@ -279,7 +305,7 @@ impl Look<'_> {
     }
 
     /// Each page that is open at Stripe is one on which a subscription here waits, and the other way round.
-    fn pages(&mut self, subscriptions: &[Value]) {
+    fn pages(&mut self, subscriptions: &[Value], wanted: usize) {
         let sessions = self.there("checkout.session");
         let there: BTreeSet<String> = sessions
             .iter()
@@ -295,9 +321,9 @@ impl Look<'_> {
                 Some(requested["checkout"].as_str()?.to_owned())
             })
             .collect();
-        if there != here {
+        if there != here || here.len() != wanted {
             self.wrong.push(format!(
-                "pages open at Stripe {there:?}, waited for {here:?}"
+                "I3: {wanted} pages are wanted, open at Stripe are {there:?}, waited for {here:?}"
             ));
         }
     }

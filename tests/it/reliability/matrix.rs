@@ -198,7 +198,7 @@ impl<'a> Run<'a> {
                 let path = portal.path(&format!("{path}/payment-methods/{method}"));
                 asked = Asked::unkeyed(Method::DELETE, path, Value::Null);
             } else if case.work.of_invoice().is_some() {
-                bill(world, portal, &customer).await;
+                world.bill(portal, &customer).await;
             } else if case.work == Work::Rename {
                 mark = format!("Initech-{number}x");
                 let body = json!({"name": mark});
@@ -232,14 +232,9 @@ impl<'a> Run<'a> {
         let Some(verb) = self.case.work.of_invoice() else {
             return;
         };
-        let path = portal.path(&format!("/invoices?customer={}", self.lane));
-        let list = self.world.service.get(&path).await.expect(200);
-        let invoice = &list["data"][0];
-        assert_eq!(invoice["status"], "open", "{list}");
-        let path = portal.path(&format!(
-            "/invoices/{}/{verb}",
-            invoice["id"].as_str().unwrap()
-        ));
+        let invoice = self.world.open_invoice(portal, &self.lane).await;
+        let id = invoice["id"].as_str().unwrap();
+        let path = portal.path(&format!("/invoices/{id}/{verb}"));
         self.asked = Asked::post(path, format!("the-case-{}", self.case.number), json!({}));
         let there = invoice["stripe"]["invoice"].as_str().unwrap();
         there.clone_into(&mut self.mark);
@@ -341,24 +336,6 @@ async fn about_page(
     (Asked::post(path, key, json!({"at": "now"})), mark)
 }
 
-/// An open invoice of a customer's, over the price of a month, that somebody makes in the dashboard.
-async fn bill(world: &World, portal: &Portal, customer: &str) {
-    let path = portal.path(&format!("/customers/{customer}"));
-    let shown = world.service.get(&path).await.expect(200);
-    let owner = shown["stripe"]["customer"].as_str().unwrap();
-    let post =
-        async |path: &str, form: String| world.at_dashboard(portal, Method::POST, path, form).await;
-    let made = post(
-        "/v1/invoices",
-        format!("customer={owner}&auto_advance=false"),
-    )
-    .await;
-    let id = made["id"].as_str().unwrap();
-    let item = format!("customer={owner}&invoice={id}&amount={PRICE}&currency=usd");
-    post("/v1/invoiceitems", item).await;
-    post(&format!("/v1/invoices/{id}/finalize"), String::new()).await;
-}
-
 /// Preparation: done at once, or the machine is busy.
 async fn done(world: &World, asked: &Asked) -> Value {
     let answer = world.ask(&world.service.base_url, asked, 30).await.unwrap();
@@ -379,9 +356,7 @@ async fn batch(world: &World, number: usize, cases: &[Case]) -> Vec<String> {
     let mut runs = world.in_time(join_all(prepared)).await;
     if cases.iter().any(|case| case.work.of_invoice().is_some()) {
         // No event of Stripe's is heard here.
-        let path = portal.path("/reconciliations");
-        let found = Asked::unkeyed(Method::POST, path, json!({"repair": true}));
-        assert_eq!(done(world, &found).await["status"], "done");
+        assert_eq!(done(world, &portal.mending()).await["status"], "done");
     }
     for run in &mut runs {
         run.name_invoice(&portal).await;
@@ -409,6 +384,7 @@ async fn batch(world: &World, number: usize, cases: &[Case]) -> Vec<String> {
     let mut wanted = Wanted::customers(count(|work| work != Work::Publish))
         .paid(count(|work| matches!(work, Work::Subscribe | Work::Cancel)))
         .plans(1 + count(|work| work == Work::Publish));
+    wanted.pages = count(|work| matches!(work, Work::Page | Work::FurtherPage));
     wanted.charged += PRICE * i64::try_from(count(|work| work == Work::Pay)).unwrap();
     wrong.extend(invariants::check(world, &portal, wanted).await);
     if !wrong.is_empty() {

@@ -26,28 +26,34 @@
 //! | an update in the same second is dropped | `subscription::an_update_in_the_same_second_is_not_dropped_and_an_older_one_is`, `ingest::order` |
 //! | an operation that came to no end charges after the cancel | `subscriptions::abandoned::what_came_to_no_end_can_be_ended` |
 //!
-//! # Crash points whose case is elsewhere, and those that have none yet
+//! # Crash points whose case is not in the matrix
 //!
 //! | # | test |
 //! |---|---|
-//! | C19 | `events::replicas::either_of_two_replicas_may_be_killed_at_any_time`, at instants left to chance; none yet at the two places themselves |
+//! | C19 | `outbox`, at its places; `events::replicas::either_of_two_replicas_may_be_killed_at_any_time`, at instants left to chance |
 //! | C20 | `ingest::lives::an_event_before_its_operation_waits_for_it` |
-//! | C21 C22 C23 | none yet that is cut off there |
+//! | C21 | `hooks`, before and in the transaction; `kills`, at instants left to chance; `ingest::letters::what_the_database_does_not_take_is_not_acknowledged`, where the database fails |
+//! | C22 | `hooks`, in the transaction that stores and applies, and in the work on what is applied later |
+//! | C23 | `hooks::an_effect_that_fails_is_told_and_comes_with_the_next_attempt`; `ingest::letters::a_dead_letter_is_tried_again_after_it_was_mended` |
 //! | C24 | `ingest::order`, `ingest::copies::four_copies_at_once_are_applied_once`, `ingest::copies::two_replicas_apply_each_event_once` |
 //! | C25 | `aged` |
-//! | C26 C27 | none yet |
+//! | C26 C27 | `rotated`; `moved` |
 //! | C28 | `security::rotation::rotation_under_load_fails_nothing` |
 
 mod aged;
 mod cuts;
 mod durable;
+mod front;
+mod hooks;
 mod invariants;
 mod kills;
 mod lives;
 mod matrix;
 mod moved;
+mod outbox;
 mod proxy;
 mod race;
+mod rotated;
 pub(crate) mod score;
 mod statements;
 mod storm;

@@ -50,6 +50,12 @@ impl Portal {
     pub(super) fn path(&self, below: &str) -> String {
         format!("/v1/portals/{}{below}", self.name)
     }
+
+    /// The request that compares the portal with Stripe and mends what differs.
+    pub(super) fn mending(&self) -> Asked {
+        let path = self.path("/reconciliations");
+        Asked::unkeyed(Method::POST, path, json!({"repair": true}))
+    }
 }
 
 /// A request that is asked again until it is answered.
@@ -215,6 +221,30 @@ impl World {
             .header("content-type", "application/x-www-form-urlencoded")
             .body(form);
         Service::answer(request).await.expect(200)
+    }
+
+    /// An open invoice of a customer's, over the price of a month, that somebody makes in the dashboard.
+    pub(super) async fn bill(&self, portal: &Portal, customer: &str) {
+        let path = portal.path(&format!("/customers/{customer}"));
+        let shown = self.service.get(&path).await.expect(200);
+        let owner = shown["stripe"]["customer"].as_str().unwrap();
+        let post = async |path: &str, form: String| {
+            self.at_dashboard(portal, Method::POST, path, form).await
+        };
+        let form = format!("customer={owner}&auto_advance=false");
+        let made = post("/v1/invoices", form).await;
+        let id = made["id"].as_str().unwrap();
+        let item = format!("customer={owner}&invoice={id}&amount={PRICE}&currency=usd");
+        post("/v1/invoiceitems", item).await;
+        post(&format!("/v1/invoices/{id}/finalize"), String::new()).await;
+    }
+
+    /// The customer's one invoice, which is open, as it is known here.
+    pub(super) async fn open_invoice(&self, portal: &Portal, customer: &str) -> Value {
+        let path = portal.path(&format!("/invoices?customer={customer}"));
+        let mut list = self.service.get(&path).await.expect(200);
+        assert_eq!(list["data"][0]["status"], "open", "{list}");
+        list["data"][0].take()
     }
 
     /// Lets Stripe deliver its events to the portal's hook, signed by the account's clock.

@@ -67,6 +67,18 @@ impl Replica {
     }
 }
 
+impl Replica {
+    /// Waits for the end of a server that a test has cut off where its loops run: they end it.
+    async fn crashed(mut self) {
+        let thread = self.thread.take().unwrap();
+        while !thread.is_finished() {
+            // Asleep, because the server's own threads end it.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(thread.join().is_err(), "it was stopped, and did not crash");
+    }
+}
+
 impl Drop for Replica {
     fn drop(&mut self) {
         drop(self.stop.take());
@@ -200,6 +212,11 @@ impl Service {
     /// Stops gracefully and waits for it.
     pub(crate) fn stop(&mut self) {
         drop(self.replica.take());
+    }
+
+    /// Waits until it has crashed, which a test has made it do.
+    pub(crate) async fn crashed(&mut self) {
+        self.replica.take().unwrap().crashed().await;
     }
 
     /// One more server of the same service, with other settings where these say so.
