@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::cuts::{self, Cut, PLACES};
 use super::invariants::{self, Wanted};
 use super::score::Score;
-use super::world::{LEASE_MS, Portal, World};
+use super::world::{Portal, World};
 use crate::support::database::{Database, on_both_databases};
 use crate::support::service::Answer;
 
@@ -185,8 +185,6 @@ async fn replacing(
     let name = format!("{newer:?}-{place}")
         .to_lowercase()
         .replace('_', "-");
-    // Stripe's clock does not stand while ours does.
-    world.service.clock.advance_millis(LEASE_MS);
     let portal = world.open_portal(&name).await;
     let path = portal.path("/modules/stripe/credentials");
     let endpoint = portal.path("/modules/stripe/webhook-endpoint");

@@ -125,7 +125,13 @@ impl World {
         for key in [&portal.secret_key, &publishable] {
             service.accept_key(key, &portal.account, &[]).await;
         }
-        // A new account's clock shows the wall's time; ours may have been moved already.
+        // A new account's clock shows the wall's time; ours stands, or has been moved already.
+        let shown = format!("/clock?account={}", portal.account);
+        let shown = service.simulator(Method::GET, &shown, Value::Null).await;
+        let later = shown["now"].as_i64().unwrap() - service.clock.now().as_seconds();
+        if later > 0 {
+            service.clock.advance_millis(later * 1000);
+        }
         let now = service.clock.now().as_seconds();
         let clock = json!({"mode": "frozen", "advance_to": now + 1, "account": portal.account});
         service.simulator(Method::POST, "/clock", clock).await;
