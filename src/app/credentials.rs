@@ -254,7 +254,8 @@ impl App {
     /// Removes the credentials, the signing secrets and the endpoint at Stripe.
     ///
     /// # Errors
-    /// `not_found`, `precondition_failed`, `credentials_in_use` while live paid subscriptions exist.
+    /// `not_found`, `precondition_failed`, `credentials_in_use` while live paid subscriptions exist
+    /// or operations run.
     pub async fn delete_credentials(
         &self,
         context: &Context,
