@@ -28,6 +28,7 @@ pub(crate) async fn tell(stage: &Stage<'_>) -> Outcome {
     let good = a_card_fails(stage, &paid).await?;
     a_bank_asks(stage, &paid, &good).await?;
     offline(stage).await?;
+    on_one_page(stage).await?;
     what_is_left_behind(stage).await
 }
 
@@ -239,6 +240,41 @@ async fn offline(stage: &Stage<'_>) -> Outcome {
     let token = format!("{PORTAL}/access/token?{question}");
     stage.call(Method::GET, &token, Value::Null, 200).await?;
     Ok(())
+}
+
+async fn on_one_page(stage: &Stage<'_>) -> Outcome {
+    say("A portal without a form of its own lets the consumer subscribe on Stripe's page.")?;
+    let customer = json!({
+        "external_id": "sailing-club",
+        "name": "Sailing Club",
+        "email": "office@sailing-club.example"
+    });
+    let customers = format!("{PORTAL}/customers");
+    stage.call(Method::POST, &customers, customer, 201).await?;
+    let page = json!({
+        "mode": "subscription", "product": "weather", "plan": "gold", "application": "harbour",
+        "success_url": "https://portal.acme.example/billing?done",
+        "cancel_url": "https://portal.acme.example/billing"
+    });
+    let pages = format!("{customers}/ext:sailing-club/checkout-sessions");
+    let page = stage.call(Method::POST, &pages, page, 201).await?;
+    let text = |name: &str| page[name].as_str().unwrap_or_default();
+
+    say("The subscription waits for its page, and is active when that is paid.")?;
+    let subscription = format!("{PORTAL}/subscriptions/{}", text("subscription"));
+    let waiting = stage
+        .call(Method::GET, &subscription, Value::Null, 200)
+        .await?;
+    promised(&waiting["status"], "incomplete")?;
+    let submit = format!("/checkout/{}/complete", text("id"));
+    stage
+        .at_stripe(&submit, json!({"payment_method": "pm_card_visa"}))
+        .await?;
+    stage.until(&subscription, "/status", "active").await?;
+    let paid = stage
+        .call(Method::GET, &subscription, Value::Null, 200)
+        .await?;
+    promised(&paid["access"]["decision"], "allow")
 }
 
 async fn what_is_left_behind(stage: &Stage<'_>) -> Outcome {
