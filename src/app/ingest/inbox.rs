@@ -9,6 +9,7 @@ use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
 use super::event::{About, Envelope, Incoming};
+use super::mark::{Mark, mark};
 use super::subscription::News;
 use super::tell::context_of;
 use super::work::{Named, Verdict, Work};
@@ -207,17 +208,21 @@ impl App {
         named.sort_unstable();
         named.dedup();
         for named in named {
+            let before = self.mark_of(last, named.id()).await?;
             let (about, id, at) = self.read_named(last, named).await?;
-            self.take_over(events, about, &id, at, false).await?;
+            let asked = Asked { at, before };
+            self.take_over(events, about, &id, asked, false).await?;
         }
         let Some(request) = request_for(last)? else {
             // What it is about is told by the event alone, now that what it names is known.
             return Ok(self.judge_at_last(events).await?);
         };
+        let before = self.mark_of(last, &last.object_id).await?;
         let (reply, at) = self.read_from_stripe(last, &request).await?;
         passes("event_read", last.portal.as_str());
         let about = self.about_of(events, last, &reply).await?;
-        self.take_over(events, about, &last.object_id, at, true)
+        let asked = Asked { at, before };
+        self.take_over(events, about, &last.object_id, asked, true)
             .await?;
         Ok(())
     }
@@ -339,20 +344,21 @@ impl App {
     }
 
     /// Takes over what was read for these events. It is later than all that was heard before it was asked
-    /// for; with `settles` the events are done with.
+    /// for, and may be earlier than what was heard since: then it says nothing, and is asked for anew. With
+    /// `settles` the events are done with.
     async fn take_over(
         &self,
         events: &[&Incoming],
         about: About,
         object_id: &str,
-        asked_at: Option<Timestamp>,
+        asked: Asked,
         settles: bool,
     ) -> Result<(), StoreError> {
         let Some(last) = events.last() else {
             return Ok(());
         };
         let heard = events.iter().map(|event| event.created_at).max();
-        let at = asked_at.max(heard).unwrap_or(last.created_at);
+        let at = asked.at.max(heard).unwrap_or(last.created_at);
         let news = News {
             at: Timestamp::from_seconds(at.as_seconds()),
             surely_last: true,
@@ -377,8 +383,13 @@ impl App {
         self.store
             .write(async |conn| {
                 let mut work = Work::load(self, conn, &[&read]).await?;
-                let verdict = work.judge(&read, news);
-                work.flush(conn).await?;
+                let verdict = if mark(conn, &read, object_id).await? == asked.before {
+                    let verdict = work.judge(&read, news);
+                    work.flush(conn).await?;
+                    verdict
+                } else {
+                    Verdict::Refetch
+                };
                 if settles {
                     for event in events {
                         self.settle_one(conn, event, &verdict).await?;
@@ -505,6 +516,14 @@ impl App {
 }
 
 /// Why something could not be read and taken over.
+/// A question to Stripe.
+struct Asked {
+    /// When it was asked, by Stripe's clock.
+    at: Option<Timestamp>,
+    /// What was known before it was asked.
+    before: Mark,
+}
+
 enum Failed {
     Store(StoreError),
     Stripe(StripeError),

@@ -19,6 +19,7 @@ mod inbox;
 mod intake;
 mod invoice;
 mod letters;
+mod mark;
 mod method;
 mod names;
 mod subscription;

@@ -55,6 +55,15 @@ pub(in crate::app) enum Named {
     Invoice(String),
 }
 
+impl Named {
+    /// Stripe's id of it.
+    pub(super) fn id(&self) -> &str {
+        match self {
+            Self::Method(id) | Self::Invoice(id) => id,
+        }
+    }
+}
+
 /// A row, and what is to be done with it.
 pub(super) struct Row<T> {
     /// As it is now.

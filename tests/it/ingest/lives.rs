@@ -14,6 +14,7 @@ on_both_databases!(
     an_older_event_changes_nothing,
     an_event_of_the_same_second_has_stripe_asked_once_for_all,
     another_version_has_stripe_asked,
+    what_arrives_while_stripe_is_asked_is_not_undone,
     an_event_of_another_portal_is_foreign,
     an_event_before_its_operation_waits_for_it,
     a_bank_that_is_satisfied_makes_it_active,
@@ -186,6 +187,39 @@ async fn another_version_has_stripe_asked(engine: Database) {
     world.rest().await;
     assert_eq!(world.service.calls().await.len(), 1);
     assert_eq!(read(&world.service, &made).await["status"], "active");
+}
+
+/// What Stripe was asked for before something happened there says nothing against it.
+async fn what_arrives_while_stripe_is_asked_is_not_undone(engine: Database) {
+    let world = World::new(engine).await;
+    let (made, there) = world.subscription().await;
+    let path = format!("/v1/subscriptions/{}", there["id"].as_str().unwrap());
+    let slow = json!({"kind": "slow_after", "method": "GET", "path": path, "delay_ms": 700});
+    world.service.simulator(Method::POST, "/faults", slow).await;
+    let mut other = event(
+        "evt_1",
+        "customer.subscription.updated",
+        later(&world.service, 0),
+        &there,
+    );
+    other["api_version"] = json!("2020-08-27");
+    world.deliver(&other).await;
+    while world.service.calls().await.is_empty() {}
+    let form = [("cancel_at_period_end", "true")];
+    world.service.stripe(&path, &form).await;
+    let planned = world.get_there(&path).await;
+    let at = later(&world.service, 60);
+    world
+        .deliver(&event(
+            "evt_2",
+            "customer.subscription.updated",
+            at,
+            &planned,
+        ))
+        .await;
+    assert_ne!(read(&world.service, &made).await["cancel_at"], Value::Null);
+    world.rest().await;
+    assert_ne!(read(&world.service, &made).await["cancel_at"], Value::Null);
 }
 
 async fn an_event_of_another_portal_is_foreign(engine: Database) {
