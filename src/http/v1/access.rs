@@ -209,7 +209,7 @@ fn keep(response: &mut HttpResponse, cache_control: &str) {
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["access:read"])),
 )]
-#[get("/v1/portals/{portal}/subscriptions/{subscription}/access")]
+#[get("/subscriptions/{subscription}/access")]
 pub(crate) async fn of_subscription(
     at: WithinPortal<required::AccessRead>,
     state: Data<State>,
@@ -239,7 +239,7 @@ pub(crate) async fn of_subscription(
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["access:read"])),
 )]
-#[get("/v1/portals/{portal}/access")]
+#[get("/access")]
 pub(crate) async fn get(
     at: WithinPortal<required::AccessRead>,
     state: Data<State>,
@@ -266,7 +266,7 @@ pub(crate) async fn get(
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["access:read"])),
 )]
-#[get("/v1/portals/{portal}/access/token")]
+#[get("/access/token")]
 pub(crate) async fn token(
     at: WithinPortal<required::AccessRead>,
     state: Data<State>,

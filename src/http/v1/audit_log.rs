@@ -124,7 +124,7 @@ impl From<(Entry, String)> for AuditEntryBody {
     responses((status = 200, description = "A page of entries, newest first", body = AuditPage)),
     security(("bearer" = ["audit:read"])),
 )]
-#[get("/v1/portals/{portal}/audit-log")]
+#[get("/audit-log")]
 pub(crate) async fn list(
     at: InPortal<required::AuditRead>,
     state: Data<State>,

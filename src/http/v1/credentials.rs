@@ -261,7 +261,7 @@ fn tag(view: &CredentialsView, body: &CredentialsBody) -> String {
     ),
     security(("bearer" = ["credentials:write"])),
 )]
-#[put("/v1/portals/{portal}/modules/stripe/credentials")]
+#[put("/modules/stripe/credentials")]
 pub(crate) async fn put(
     at: InPortal<required::CredentialsWrite>,
     state: Data<State>,
@@ -300,7 +300,7 @@ pub(crate) async fn put(
     ),
     security(("bearer" = ["modules:read"])),
 )]
-#[get("/v1/portals/{portal}/modules/stripe/credentials")]
+#[get("/modules/stripe/credentials")]
 pub(crate) async fn get(
     at: InPortal<required::ModulesRead>,
     state: Data<State>,
@@ -326,7 +326,7 @@ pub(crate) async fn get(
     ),
     security(("bearer" = ["credentials:write"])),
 )]
-#[post("/v1/portals/{portal}/modules/stripe/credentials/verify")]
+#[post("/modules/stripe/credentials/verify")]
 pub(crate) async fn verify(
     at: InPortal<required::CredentialsWrite>,
     state: Data<State>,
@@ -352,7 +352,7 @@ pub(crate) async fn verify(
     ),
     security(("bearer" = ["credentials:write"])),
 )]
-#[delete("/v1/portals/{portal}/modules/stripe/credentials")]
+#[delete("/modules/stripe/credentials")]
 pub(crate) async fn delete(
     at: InPortal<required::CredentialsWrite>,
     state: Data<State>,

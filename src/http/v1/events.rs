@@ -139,7 +139,7 @@ fn checked(name: &str, value: Option<&str>, max: usize, also: &[u8]) -> Result<(
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["events:read"])),
 )]
-#[get("/v1/portals/{portal}/events")]
+#[get("/events")]
 pub(crate) async fn list(
     at: WithinPortal<required::EventsRead>,
     state: Data<State>,

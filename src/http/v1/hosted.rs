@@ -275,7 +275,7 @@ pub struct PortalSessionPost {
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["payment_methods:write"])),
 )]
-#[post("/v1/portals/{portal}/customers/{customer}/setup-intents")]
+#[post("/customers/{customer}/setup-intents")]
 pub(crate) async fn create_setup_intent(
     at: WithinPortal<required::PaymentMethodsWrite>,
     state: Data<State>,
@@ -321,7 +321,7 @@ pub(crate) async fn create_setup_intent(
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["payment_methods:write"])),
 )]
-#[post("/v1/portals/{portal}/customers/{customer}/checkout-sessions")]
+#[post("/customers/{customer}/checkout-sessions")]
 pub(crate) async fn create_checkout_session(
     at: WithinPortal<required::PaymentMethodsWrite>,
     state: Data<State>,
@@ -364,7 +364,7 @@ pub(crate) async fn create_checkout_session(
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["payment_methods:write"])),
 )]
-#[post("/v1/portals/{portal}/customers/{customer}/portal-sessions")]
+#[post("/customers/{customer}/portal-sessions")]
 pub(crate) async fn create_portal_session(
     at: WithinPortal<required::PaymentMethodsWrite>,
     state: Data<State>,

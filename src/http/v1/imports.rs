@@ -208,7 +208,7 @@ impl From<ImportStateName> for ProductState {
     ),
     security(("bearer" = ["catalog:write"])),
 )]
-#[post("/v1/portals/{portal}/products/import")]
+#[post("/products/import")]
 pub(crate) async fn import(
     at: InPortal<required::CatalogWrite>,
     state: Data<State>,

@@ -236,7 +236,7 @@ pub struct OperationRetry {}
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["operations:read"])),
 )]
-#[get("/v1/portals/{portal}/operations")]
+#[get("/operations")]
 pub(crate) async fn list(
     at: WithinPortal<required::OperationsRead>,
     state: Data<State>,
@@ -289,7 +289,7 @@ pub(crate) async fn list(
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["operations:read"])),
 )]
-#[get("/v1/portals/{portal}/operations/{operation}")]
+#[get("/operations/{operation}")]
 pub(crate) async fn get(
     at: WithinPortal<required::OperationsRead>,
     state: Data<State>,
@@ -320,7 +320,7 @@ pub(crate) async fn get(
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["operations:write"])),
 )]
-#[post("/v1/portals/{portal}/operations/{operation}/retry")]
+#[post("/operations/{operation}/retry")]
 pub(crate) async fn retry(
     at: WithinPortal<required::OperationsWrite>,
     state: Data<State>,

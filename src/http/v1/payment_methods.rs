@@ -308,7 +308,7 @@ pub struct PaymentMethodPath {
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["payment_methods:write"])),
 )]
-#[post("/v1/portals/{portal}/customers/{customer}/payment-methods")]
+#[post("/customers/{customer}/payment-methods")]
 pub(crate) async fn create(
     at: WithinPortal<required::PaymentMethodsWrite>,
     state: Data<State>,
@@ -339,7 +339,7 @@ pub(crate) async fn create(
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["payment_methods:read"])),
 )]
-#[get("/v1/portals/{portal}/customers/{customer}/payment-methods")]
+#[get("/customers/{customer}/payment-methods")]
 pub(crate) async fn list(
     at: WithinPortal<required::PaymentMethodsRead>,
     state: Data<State>,
@@ -385,7 +385,7 @@ pub(crate) async fn list(
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["payment_methods:read"])),
 )]
-#[get("/v1/portals/{portal}/customers/{customer}/payment-methods/{payment_method}")]
+#[get("/customers/{customer}/payment-methods/{payment_method}")]
 pub(crate) async fn get(
     at: WithinPortal<required::PaymentMethodsRead>,
     state: Data<State>,
@@ -420,7 +420,7 @@ pub(crate) async fn get(
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["payment_methods:write"])),
 )]
-#[delete("/v1/portals/{portal}/customers/{customer}/payment-methods/{payment_method}")]
+#[delete("/customers/{customer}/payment-methods/{payment_method}")]
 pub(crate) async fn delete(
     at: WithinPortal<required::PaymentMethodsWrite>,
     state: Data<State>,

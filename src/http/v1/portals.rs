@@ -134,7 +134,7 @@ pub struct PortalPage {
     ),
     security(("bearer" = ["portals:write"])),
 )]
-#[put("/v1/portals/{portal}")]
+#[put("")]
 pub(crate) async fn put(
     at: InPortal<required::PortalsWrite>,
     state: Data<State>,
@@ -170,7 +170,7 @@ pub(crate) async fn put(
     ),
     security(("bearer" = ["portals:read"])),
 )]
-#[get("/v1/portals/{portal}")]
+#[get("")]
 pub(crate) async fn get(
     at: InPortal<required::PortalsRead>,
     state: Data<State>,
@@ -246,7 +246,7 @@ pub(crate) async fn list(
     ),
     security(("bearer" = ["portals:write"])),
 )]
-#[patch("/v1/portals/{portal}")]
+#[patch("")]
 pub(crate) async fn patch(
     at: InPortal<required::PortalsWrite>,
     state: Data<State>,
@@ -300,7 +300,7 @@ fn change(input: PortalPatch) -> Result<PortalChange, Error> {
     ),
     security(("bearer" = ["portals:write"])),
 )]
-#[delete("/v1/portals/{portal}")]
+#[delete("")]
 pub(crate) async fn delete(
     at: InPortal<required::PortalsWrite>,
     state: Data<State>,

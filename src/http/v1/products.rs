@@ -377,7 +377,7 @@ fn named(text: &str) -> Result<Slug, Error> {
     ),
     security(("bearer" = ["catalog:write"])),
 )]
-#[put("/v1/portals/{portal}/products/{product}")]
+#[put("/products/{product}")]
 pub(crate) async fn put(
     at: InPortal<required::CatalogWrite>,
     state: Data<State>,
@@ -408,7 +408,7 @@ pub(crate) async fn put(
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["catalog:read"])),
 )]
-#[get("/v1/portals/{portal}/products")]
+#[get("/products")]
 pub(crate) async fn list(
     at: WithinPortal<required::CatalogRead>,
     state: Data<State>,
@@ -453,7 +453,7 @@ pub(crate) async fn list(
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["catalog:read"])),
 )]
-#[get("/v1/portals/{portal}/products/{product}")]
+#[get("/products/{product}")]
 pub(crate) async fn get(
     at: WithinPortal<required::CatalogRead>,
     state: Data<State>,
@@ -481,7 +481,7 @@ pub(crate) async fn get(
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["catalog:read"])),
 )]
-#[get("/v1/portals/{portal}/products/{product}/plans/{plan}")]
+#[get("/products/{product}/plans/{plan}")]
 pub(crate) async fn get_plan(
     at: WithinPortal<required::CatalogRead>,
     state: Data<State>,
@@ -513,7 +513,7 @@ pub(crate) async fn get_plan(
     ),
     security(("bearer" = ["catalog:write"])),
 )]
-#[delete("/v1/portals/{portal}/products/{product}")]
+#[delete("/products/{product}")]
 pub(crate) async fn delete(
     at: InPortal<required::CatalogWrite>,
     state: Data<State>,

@@ -178,7 +178,7 @@ pub struct StripeEventRetry {}
     responses((status = 200, description = "A page of events, newest first", body = StripeEventPage)),
     security(("bearer" = ["operations:read"])),
 )]
-#[get("/v1/portals/{portal}/modules/stripe/events")]
+#[get("/modules/stripe/events")]
 pub(crate) async fn list(
     at: InPortal<required::OperationsRead>,
     state: Data<State>,
@@ -223,7 +223,7 @@ pub(crate) async fn list(
     ),
     security(("bearer" = ["operations:write"])),
 )]
-#[post("/v1/portals/{portal}/modules/stripe/events/{event}/retry")]
+#[post("/modules/stripe/events/{event}/retry")]
 pub(crate) async fn retry(
     at: InPortal<required::OperationsWrite>,
     state: Data<State>,

@@ -348,7 +348,7 @@ pub struct StripeModulePut {
     ),
     security(("bearer" = ["modules:read"])),
 )]
-#[get("/v1/portals/{portal}/modules/stripe")]
+#[get("/modules/stripe")]
 pub(crate) async fn get(
     at: InPortal<required::ModulesRead>,
     state: Data<State>,
@@ -374,7 +374,7 @@ pub(crate) async fn get(
     ),
     security(("bearer" = ["modules:write"])),
 )]
-#[put("/v1/portals/{portal}/modules/stripe")]
+#[put("/modules/stripe")]
 pub(crate) async fn put(
     at: InPortal<required::ModulesWrite>,
     state: Data<State>,
@@ -477,7 +477,7 @@ impl From<WebhookEndpoint> for WebhookEndpointBody {
     ),
     security(("bearer" = ["modules:write"])),
 )]
-#[post("/v1/portals/{portal}/modules/stripe/webhook-endpoint")]
+#[post("/modules/stripe/webhook-endpoint")]
 pub(crate) async fn register_webhook_endpoint(
     at: InPortal<required::ModulesWrite>,
     state: Data<State>,

@@ -266,7 +266,7 @@ fn replay_input(body: ReplayPost) -> Result<ReplayInput, Error> {
     responses((status = 200, description = "A page of deliveries, newest first", body = DeliveryPage)),
     security(("bearer" = ["webhooks:read"])),
 )]
-#[get("/v1/portals/{portal}/webhook-endpoints/{endpoint}/deliveries")]
+#[get("/webhook-endpoints/{endpoint}/deliveries")]
 pub(crate) async fn list(
     at: InPortal<required::WebhooksRead>,
     state: Data<State>,
@@ -314,7 +314,7 @@ pub(crate) async fn list(
     responses((status = 200, description = "How many events are on their way again", body = ReplayBody)),
     security(("bearer" = ["webhooks:write"])),
 )]
-#[post("/v1/portals/{portal}/webhook-endpoints/{endpoint}/replay")]
+#[post("/webhook-endpoints/{endpoint}/replay")]
 pub(crate) async fn replay(
     at: InPortal<required::WebhooksWrite>,
     state: Data<State>,

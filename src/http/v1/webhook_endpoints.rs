@@ -264,7 +264,7 @@ fn change(app: &App, body: EndpointPatch) -> Result<EndpointChange, Error> {
     ),
     security(("bearer" = ["webhooks:write"])),
 )]
-#[post("/v1/portals/{portal}/webhook-endpoints")]
+#[post("/webhook-endpoints")]
 pub(crate) async fn create(
     at: InPortal<required::WebhooksWrite>,
     state: Data<State>,
@@ -288,7 +288,7 @@ pub(crate) async fn create(
     responses((status = 200, description = "A page of endpoints, newest first", body = EndpointPage)),
     security(("bearer" = ["webhooks:read"])),
 )]
-#[get("/v1/portals/{portal}/webhook-endpoints")]
+#[get("/webhook-endpoints")]
 pub(crate) async fn list(
     at: InPortal<required::WebhooksRead>,
     state: Data<State>,
@@ -324,7 +324,7 @@ pub(crate) async fn list(
     ),
     security(("bearer" = ["webhooks:read"])),
 )]
-#[get("/v1/portals/{portal}/webhook-endpoints/{endpoint}")]
+#[get("/webhook-endpoints/{endpoint}")]
 pub(crate) async fn get(
     at: InPortal<required::WebhooksRead>,
     state: Data<State>,
@@ -356,7 +356,7 @@ pub(crate) async fn get(
     ),
     security(("bearer" = ["webhooks:write"])),
 )]
-#[patch("/v1/portals/{portal}/webhook-endpoints/{endpoint}")]
+#[patch("/webhook-endpoints/{endpoint}")]
 pub(crate) async fn patch(
     at: InPortal<required::WebhooksWrite>,
     state: Data<State>,
@@ -391,7 +391,7 @@ pub(crate) async fn patch(
     ),
     security(("bearer" = ["webhooks:write"])),
 )]
-#[delete("/v1/portals/{portal}/webhook-endpoints/{endpoint}")]
+#[delete("/webhook-endpoints/{endpoint}")]
 pub(crate) async fn delete(
     at: InPortal<required::WebhooksWrite>,
     state: Data<State>,
@@ -420,7 +420,7 @@ pub(crate) async fn delete(
     responses((status = 200, description = "The endpoint and its new secret", body = EndpointSecretBody)),
     security(("bearer" = ["webhooks:write"])),
 )]
-#[post("/v1/portals/{portal}/webhook-endpoints/{endpoint}/rotate-secret")]
+#[post("/webhook-endpoints/{endpoint}/rotate-secret")]
 pub(crate) async fn rotate_secret(
     at: InPortal<required::WebhooksWrite>,
     state: Data<State>,

@@ -98,7 +98,7 @@ pub(super) fn customer_of(name: &str) -> Result<CustomerRef, Error> {
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["customers:write"])),
 )]
-#[post("/v1/portals/{portal}/customers")]
+#[post("/customers")]
 pub(crate) async fn create(
     at: WithinPortal<required::CustomersWrite>,
     state: Data<State>,
@@ -125,7 +125,7 @@ pub(crate) async fn create(
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["customers:read"])),
 )]
-#[get("/v1/portals/{portal}/customers")]
+#[get("/customers")]
 pub(crate) async fn list(
     at: WithinPortal<required::CustomersRead>,
     state: Data<State>,
@@ -185,7 +185,7 @@ fn time(pointer: &str, text: Option<String>) -> Result<Option<Timestamp>, Error>
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["customers:read"])),
 )]
-#[get("/v1/portals/{portal}/customers/{customer}")]
+#[get("/customers/{customer}")]
 pub(crate) async fn get(
     at: WithinPortal<required::CustomersRead>,
     state: Data<State>,
@@ -221,7 +221,7 @@ pub(crate) async fn get(
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["customers:write"])),
 )]
-#[patch("/v1/portals/{portal}/customers/{customer}")]
+#[patch("/customers/{customer}")]
 pub(crate) async fn patch(
     at: WithinPortal<required::CustomersWrite>,
     state: Data<State>,
@@ -258,7 +258,7 @@ pub(crate) async fn patch(
     ),
     security(("bearer" = ["customers:write"])),
 )]
-#[delete("/v1/portals/{portal}/customers/{customer}")]
+#[delete("/customers/{customer}")]
 pub(crate) async fn delete(
     at: InPortal<required::CustomersWrite>,
     state: Data<State>,

@@ -188,7 +188,7 @@ pub struct UpcomingInvoiceParams {
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["invoices:read"])),
 )]
-#[get("/v1/portals/{portal}/invoices")]
+#[get("/invoices")]
 pub(crate) async fn list(
     at: WithinPortal<required::InvoicesRead>,
     state: Data<State>,
@@ -239,7 +239,7 @@ pub(crate) async fn list(
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["invoices:read"])),
 )]
-#[get("/v1/portals/{portal}/invoices/{invoice}")]
+#[get("/invoices/{invoice}")]
 pub(crate) async fn get(
     at: WithinPortal<required::InvoicesRead>,
     state: Data<State>,
@@ -274,7 +274,7 @@ pub(crate) async fn get(
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["invoices:write"])),
 )]
-#[post("/v1/portals/{portal}/invoices/{invoice}/pay")]
+#[post("/invoices/{invoice}/pay")]
 pub(crate) async fn pay(
     at: WithinPortal<required::InvoicesWrite>,
     state: Data<State>,
@@ -319,7 +319,7 @@ pub(crate) async fn pay(
     ),
     security(("bearer" = ["invoices:write"])),
 )]
-#[post("/v1/portals/{portal}/invoices/{invoice}/void")]
+#[post("/invoices/{invoice}/void")]
 pub(crate) async fn void(
     at: InPortal<required::InvoicesWrite>,
     state: Data<State>,
@@ -362,7 +362,7 @@ pub(crate) async fn void(
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["invoices:read"])),
 )]
-#[get("/v1/portals/{portal}/customers/{customer}/upcoming-invoice")]
+#[get("/customers/{customer}/upcoming-invoice")]
 pub(crate) async fn upcoming(
     at: WithinPortal<required::InvoicesRead>,
     state: Data<State>,

@@ -264,7 +264,7 @@ fn stripe_id(pointer: &str, prefix: &str, id: &str, errors: &mut Vec<FieldError>
     ),
     security(("bearer" = ["operations:write"])),
 )]
-#[post("/v1/portals/{portal}/reconciliations")]
+#[post("/reconciliations")]
 pub(crate) async fn create(
     at: InPortal<required::OperationsWrite>,
     state: Data<State>,
@@ -295,7 +295,7 @@ pub(crate) async fn create(
     )),
     security(("bearer" = ["operations:read"])),
 )]
-#[get("/v1/portals/{portal}/reconciliations")]
+#[get("/reconciliations")]
 pub(crate) async fn list(
     at: InPortal<required::OperationsRead>,
     state: Data<State>,
@@ -341,7 +341,7 @@ pub(crate) async fn list(
     ),
     security(("bearer" = ["operations:read"])),
 )]
-#[get("/v1/portals/{portal}/reconciliations/{reconciliation}")]
+#[get("/reconciliations/{reconciliation}")]
 pub(crate) async fn get(
     at: InPortal<required::OperationsRead>,
     state: Data<State>,

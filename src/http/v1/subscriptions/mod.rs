@@ -89,7 +89,7 @@ pub struct SubscriptionPath {
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["subscriptions:write"])),
 )]
-#[post("/v1/portals/{portal}/subscriptions")]
+#[post("/subscriptions")]
 pub(crate) async fn create(
     at: WithinPortal<required::SubscriptionsWrite>,
     state: Data<State>,
@@ -118,7 +118,7 @@ pub(crate) async fn create(
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["subscriptions:read"])),
 )]
-#[get("/v1/portals/{portal}/subscriptions")]
+#[get("/subscriptions")]
 pub(crate) async fn list(
     at: WithinPortal<required::SubscriptionsRead>,
     state: Data<State>,
@@ -170,7 +170,7 @@ pub(crate) async fn list(
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["subscriptions:read"])),
 )]
-#[get("/v1/portals/{portal}/subscriptions/{subscription}")]
+#[get("/subscriptions/{subscription}")]
 pub(crate) async fn get(
     at: WithinPortal<required::SubscriptionsRead>,
     state: Data<State>,
@@ -206,7 +206,7 @@ pub(crate) async fn get(
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["subscriptions:write"])),
 )]
-#[patch("/v1/portals/{portal}/subscriptions/{subscription}")]
+#[patch("/subscriptions/{subscription}")]
 pub(crate) async fn patch(
     at: WithinPortal<required::SubscriptionsWrite>,
     state: Data<State>,
@@ -250,7 +250,7 @@ pub(crate) async fn patch(
     ),
     security(("bearer" = ["subscriptions:write"])),
 )]
-#[post("/v1/portals/{portal}/subscriptions/{subscription}/approve")]
+#[post("/subscriptions/{subscription}/approve")]
 pub(crate) async fn approve(
     at: InPortal<required::SubscriptionsWrite>,
     state: Data<State>,
@@ -284,7 +284,7 @@ pub(crate) async fn approve(
     ),
     security(("bearer" = ["subscriptions:write"])),
 )]
-#[post("/v1/portals/{portal}/subscriptions/{subscription}/reject")]
+#[post("/subscriptions/{subscription}/reject")]
 pub(crate) async fn reject(
     at: InPortal<required::SubscriptionsWrite>,
     state: Data<State>,
@@ -322,7 +322,7 @@ pub(crate) async fn reject(
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["subscriptions:write"])),
 )]
-#[post("/v1/portals/{portal}/subscriptions/{subscription}/cancel")]
+#[post("/subscriptions/{subscription}/cancel")]
 pub(crate) async fn cancel(
     at: WithinPortal<required::SubscriptionsWrite>,
     state: Data<State>,
@@ -368,7 +368,7 @@ pub(crate) async fn cancel(
     extensions(("x-organization-tokens" = json!(true))),
     security(("bearer" = ["subscriptions:write"])),
 )]
-#[post("/v1/portals/{portal}/subscriptions/{subscription}/undo-cancel")]
+#[post("/subscriptions/{subscription}/undo-cancel")]
 pub(crate) async fn undo_cancel(
     at: WithinPortal<required::SubscriptionsWrite>,
     state: Data<State>,
