@@ -324,33 +324,33 @@ impl App {
         portal: &Slug,
         credentials: &Credentials,
     ) -> Result<ApiKey, StoreError> {
-        let key = self.kept_api_key(conn, portal, credentials).await?;
-        Ok(key.ok_or_else(|| Error::internal("the key of these credentials was wiped"))?)
+        let kept = self.kept_api_key(conn, portal, credentials.version).await?;
+        let (_, key) =
+            kept.ok_or_else(|| Error::internal("the key of these credentials was wiped"))?;
+        Ok(key)
     }
 
-    /// As [`App::open_api_key`]; `None` when the key was wiped.
+    /// One version of the portal's credentials with the secret key opened; `None` when the key was wiped.
     pub(super) async fn kept_api_key(
         &self,
         conn: &mut Conn,
         portal: &Slug,
-        credentials: &Credentials,
-    ) -> Result<Option<ApiKey>, StoreError> {
-        let sealed = store::credentials::sealed(conn, portal, credentials.version).await?;
-        let Some(sealed) = sealed else {
+        version: i64,
+    ) -> Result<Option<(Credentials, ApiKey)>, StoreError> {
+        let kept = store::credentials::kept(conn, portal, version).await?;
+        let Some((credentials, Some((sealed, data_key)))) = kept else {
             return Ok(None);
         };
-        let vault = self
-            .vault(conn, portal, Some(sealed.data_key_version))
-            .await?;
+        let vault = self.vault_of(portal, &data_key)?;
         let place = Place {
             row: &credentials.id,
             field: SECRET_FIELD,
             version: credentials.version,
         };
         let text = vault.open(portal, &place, &sealed)?;
-        Ok(ApiKey::parse(text.expose_secret())
-            .map(Some)
-            .map_err(|_| Error::internal("stored secret key cannot be read"))?)
+        let key = ApiKey::parse(text.expose_secret())
+            .map_err(|_| Error::internal("stored secret key cannot be read"))?;
+        Ok(Some((credentials, key)))
     }
 
     /// The signing secrets accepted now, opened, each with its end. The data key is unwrapped once.

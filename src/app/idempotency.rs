@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::{Answer, Outcome, Rendered};
 use super::portals::existing;
-use super::vault::Place;
+use super::vault::{Place, Vault};
 use super::{App, Context};
 use crate::domain::error::{Code, Error};
 use crate::domain::operation::Operation;
 use crate::domain::slug::Slug;
-use crate::store::idempotency::{self, Claimed, Scope, StoredAnswer};
+use crate::store::idempotency::{self, Claimed, KeyOfOperation, Scope, StoredAnswer};
 use crate::store::{Conn, StoreError};
 
 /// How long answers are kept: 30 days.
@@ -60,6 +60,15 @@ fn scope_of<'a>(portal: &'a Slug, context: &'a Context, claim: &'a Claim) -> Sco
     }
 }
 
+fn scope_within<'a>(portal: &'a Slug, found: &'a KeyOfOperation) -> Scope<'a> {
+    Scope {
+        portal,
+        organization: &found.organization,
+        route: &found.route,
+        key: &found.key,
+    }
+}
+
 impl App {
     /// Runs `work` in one transaction, at most once for each key. An operation it stored is run, and
     /// waited for at most `wait`; then the answer is 202.
@@ -81,18 +90,21 @@ impl App {
         let stored = self
             .store
             .write(async |conn| {
-                existing(conn, portal).await?;
-                if let Some(claim) = claim
-                    && let Some(before) = self.claim(conn, context, portal, claim).await?
-                {
-                    return Ok(Stored::Repeated(before));
+                match claim {
+                    None => drop(existing(conn, portal).await?),
+                    Some(claim) => {
+                        if let Some(before) = self.claim(conn, context, portal, claim).await? {
+                            return Ok(Stored::Repeated(before));
+                        }
+                    }
                 }
                 match work(conn).await? {
                     Begun::Done(outcome) => {
                         let rendered = self.render.outcome(&outcome);
                         if let Some(claim) = claim {
                             let scope = scope_of(portal, context, claim);
-                            self.keep(conn, &scope, &rendered).await?;
+                            let vault = self.vault(conn, portal, None).await?;
+                            keep(conn, &scope, &vault, &rendered).await?;
                         }
                         Ok(Stored::Answer(rendered))
                     }
@@ -170,18 +182,13 @@ impl App {
         operation: &Operation,
         rendered: &Rendered,
     ) -> Result<(), StoreError> {
-        let found = idempotency::of_operation(conn, &operation.id).await?;
-        let Some((organization, route, key)) = found else {
+        let Some(found) = idempotency::of_operation(conn, &operation.id).await? else {
             return Ok(());
         };
-        let scope = Scope {
-            portal: &operation.portal,
-            organization: &organization,
-            route: &route,
-            key: &key,
-        };
-        if rendered.is_kept() || route == OWN_ROUTE {
-            self.keep(conn, &scope, rendered).await
+        let scope = scope_within(&operation.portal, &found);
+        if rendered.is_kept() || scope.route == OWN_ROUTE {
+            let vault = self.vault_of(&operation.portal, &found.data_key)?;
+            keep(conn, &scope, &vault, rendered).await
         } else {
             idempotency::release(conn, &scope).await
         }
@@ -193,43 +200,15 @@ impl App {
         conn: &mut Conn,
         operation: &Operation,
     ) -> Result<Option<Rendered>, StoreError> {
-        let found = idempotency::of_operation(conn, &operation.id).await?;
-        let Some((organization, route, key)) = found else {
+        let Some(found) = idempotency::of_operation(conn, &operation.id).await? else {
             return Ok(None);
         };
-        let scope = Scope {
-            portal: &operation.portal,
-            organization: &organization,
-            route: &route,
-            key: &key,
-        };
+        let scope = scope_within(&operation.portal, &found);
         let claimed = idempotency::find(conn, &scope).await?;
         match claimed.and_then(|claimed| claimed.answer) {
             Some(answer) => Ok(Some(self.open_answer(conn, &scope, &answer).await?)),
             None => Ok(None),
         }
-    }
-
-    async fn keep(
-        &self,
-        conn: &mut Conn,
-        scope: &Scope<'_>,
-        rendered: &Rendered,
-    ) -> Result<(), StoreError> {
-        let row = row_name(scope);
-        let body = self.vault(conn, scope.portal, None).await?.seal(
-            scope.portal,
-            &place(&row),
-            &rendered.body,
-        )?;
-        let headers = serde_json::to_string(&Headers(rendered.headers.clone()))
-            .map_err(|error| StoreError::Other(error.to_string()))?;
-        let answer = StoredAnswer {
-            status: rendered.status.into(),
-            headers,
-            body,
-        };
-        idempotency::finish(conn, scope, &answer).await
     }
 
     async fn open_answer(
@@ -251,6 +230,25 @@ impl App {
             body: body.expose_secret().to_owned(),
         })
     }
+}
+
+/// Stores an answer under the key it belongs to.
+async fn keep(
+    conn: &mut Conn,
+    scope: &Scope<'_>,
+    vault: &Vault,
+    rendered: &Rendered,
+) -> Result<(), StoreError> {
+    let row = row_name(scope);
+    let body = vault.seal(scope.portal, &place(&row), &rendered.body)?;
+    let headers = serde_json::to_string(&Headers(rendered.headers.clone()))
+        .map_err(|error| StoreError::Other(error.to_string()))?;
+    let answer = StoredAnswer {
+        status: rendered.status.into(),
+        headers,
+        body,
+    };
+    idempotency::finish(conn, scope, answer).await
 }
 
 fn row_name(scope: &Scope<'_>) -> String {

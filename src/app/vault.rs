@@ -100,6 +100,11 @@ impl App {
         let wrapped = store::portal_keys::find(conn, portal, version)
             .await?
             .ok_or_else(|| Error::internal(format!("no data key for portal {portal}")))?;
+        Ok(self.vault_of(portal, &wrapped)?)
+    }
+
+    /// The portal's data key, unwrapped.
+    pub(super) fn vault_of(&self, portal: &Slug, wrapped: &WrappedKey) -> Result<Vault, Error> {
         let key = self
             .keys
             .unwrap(&wrapped.wrapped, portal.as_str())

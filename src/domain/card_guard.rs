@@ -24,7 +24,12 @@ const MAX_GAP: usize = 2;
 /// Whether the text holds what looks like a card number.
 pub fn holds_card_number(text: &str) -> bool {
     // Few texts hold 13 digits at all; this keeps the rest cheap.
-    if text.chars().map(fold).filter(char::is_ascii_digit).count() < MIN_DIGITS {
+    let digits = if text.is_ascii() {
+        text.bytes().filter(u8::is_ascii_digit).count()
+    } else {
+        text.chars().map(fold).filter(char::is_ascii_digit).count()
+    };
+    if digits < MIN_DIGITS {
         return false;
     }
     let folded: String = text.chars().map(fold).collect();

@@ -6,6 +6,8 @@
 const PREFIXES: [&str; 6] = [
     "sk_test_", "sk_live_", "sk_org_", "rk_test_", "rk_live_", "whsec_",
 ];
+/// The prefixes up to their first underscore.
+const FIRST_WORDS: [&str; 3] = ["sk", "rk", "whsec"];
 /// A prefix alone, as in `sk_test_…`, is talk about keys and no key.
 const BODY_MIN: usize = 8;
 /// What the header of a JSON Web Token begins with: `{"` in base64url.
@@ -15,10 +17,19 @@ const TOKEN_PART_MIN: usize = 8;
 /// Whether the text holds what looks like a secret key or signing secret of Stripe's, or a bearer
 /// token.
 pub fn holds_secret(text: &str) -> bool {
-    PREFIXES
-        .iter()
-        .any(|prefix| followed(text, prefix, |rest| word_length(rest) >= BODY_MIN))
-        || followed(text, TOKEN_START, is_rest_of_token)
+    (may_hold_key(text)
+        && PREFIXES
+            .iter()
+            .any(|prefix| followed(text, prefix, |rest| word_length(rest) >= BODY_MIN)))
+        || (text.contains('.') && followed(text, TOKEN_START, is_rest_of_token))
+}
+
+/// Whether some underscore stands behind what a prefix has before its first one. Few texts have that, and
+/// every segment of every path is looked at.
+fn may_hold_key(text: &str) -> bool {
+    text.match_indices('_')
+        .filter_map(|(place, _)| text.get(..place))
+        .any(|before| FIRST_WORDS.iter().any(|word| before.ends_with(word)))
 }
 
 /// Whether what stands behind some occurrence of `start` passes.
@@ -71,6 +82,14 @@ mod tests {
             ] {
                 assert!(holds_secret(&text), "{text}");
             }
+        }
+    }
+
+    #[test]
+    fn every_prefix_begins_with_a_first_word() {
+        for prefix in PREFIXES {
+            let first = prefix.split('_').next().unwrap();
+            assert!(FIRST_WORDS.contains(&first), "{prefix}");
         }
     }
 

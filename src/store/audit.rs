@@ -14,7 +14,7 @@ use crate::domain::audit::{Actor, Draft, Entry, GENESIS};
 use crate::ids::{Ids, Kind};
 
 #[derive(Queryable, Selectable, Insertable)]
-#[diesel(table_name = audit_entries)]
+#[diesel(table_name = audit_entries, treat_none_as_default_value = false)]
 struct EntryRow {
     portal_id: String,
     seq: i64,
@@ -131,21 +131,33 @@ pub async fn append_all(
         rows.push(row);
     }
     match conn {
-        Conn::Pg(pg) => insert_all(pg, &rows).await?,
-        Conn::Lite(lite) => lite.spawn_blocking(move |c| insert_each(c, &rows)).await?,
+        Conn::Pg(pg) => {
+            let (held, portal) = (pg.share(), portal.to_owned());
+            let statement = async move {
+                insert_all(&mut held.connection(), &portal, &rows, &hash).await?;
+                Ok(())
+            };
+            pg.send(statement).await?;
+        }
+        Conn::Lite(lite, _) => {
+            let portal = portal.to_owned();
+            let insert = move |c: &mut _| insert_each(c, &portal, &rows, &hash);
+            lite.spawn_blocking(insert).await?;
+        }
     }
-    db!(conn, c => diesel::update(audit_heads::table.find(portal))
-        .set(audit_heads::hash.eq(&hash))
-        .kept()
-        .execute(c)
-        .await)?;
     Ok(())
 }
 
-/// In one statement, whose text is the same for any number of them.
-async fn insert_all(c: &mut AsyncPgConnection, rows: &[EntryRow]) -> QueryResult<()> {
+/// The entries and the head's hash, in one statement, whose text is the same for any number of entries.
+async fn insert_all(
+    c: &mut &AsyncPgConnection,
+    portal: &str,
+    rows: &[EntryRow],
+    hash: &str,
+) -> QueryResult<()> {
     let query = sql_query(
-        "INSERT INTO audit_entries (portal_id, seq, id, at, actor, issuer, action, subject, \
+        "WITH head AS (UPDATE audit_heads SET hash = $14 WHERE portal_id = $13) \
+         INSERT INTO audit_entries (portal_id, seq, id, at, actor, issuer, action, subject, \
          request_id, details, previous_hash, hash) \
          SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
@@ -160,15 +172,24 @@ async fn insert_all(c: &mut AsyncPgConnection, rows: &[EntryRow]) -> QueryResult
     .bind::<Array<Text>, _>(column(rows, |row| &row.request_id))
     .bind::<Array<Text>, _>(column(rows, |row| &row.details))
     .bind::<Array<Text>, _>(column(rows, |row| &row.previous_hash))
-    .bind::<Array<Text>, _>(column(rows, |row| &row.hash));
+    .bind::<Array<Text>, _>(column(rows, |row| &row.hash))
+    .bind::<Text, _>(portal)
+    .bind::<Text, _>(hash);
     query.kept().execute(c).await?;
     Ok(())
 }
 
-fn insert_each(c: &mut diesel::SqliteConnection, rows: &[EntryRow]) -> QueryResult<()> {
+fn insert_each(
+    c: &mut diesel::SqliteConnection,
+    portal: &str,
+    rows: &[EntryRow],
+    hash: &str,
+) -> QueryResult<()> {
     for row in rows {
         diesel::RunQueryDsl::execute(diesel::insert_into(audit_entries::table).values(row), c)?;
     }
+    let head = diesel::update(audit_heads::table.find(portal)).set(audit_heads::hash.eq(hash));
+    diesel::RunQueryDsl::execute(head.kept(), c)?;
     Ok(())
 }
 

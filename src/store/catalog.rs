@@ -17,7 +17,7 @@ use crate::domain::stripe_key::Mode;
 use crate::domain::stripe_link::StripeLink;
 
 #[derive(Queryable, Selectable, Insertable)]
-#[diesel(table_name = products)]
+#[diesel(table_name = products, treat_none_as_default_value = false)]
 struct ProductRow {
     portal_id: String,
     id: String,
@@ -32,7 +32,7 @@ struct ProductRow {
 }
 
 #[derive(Queryable, Selectable, Insertable)]
-#[diesel(table_name = plans)]
+#[diesel(table_name = plans, treat_none_as_default_value = false)]
 struct PlanRow {
     portal_id: String,
     product_id: String,
@@ -53,7 +53,7 @@ struct PlanRow {
 }
 
 #[derive(Queryable, Selectable, Insertable)]
-#[diesel(table_name = plan_revisions)]
+#[diesel(table_name = plan_revisions, treat_none_as_default_value = false)]
 struct RevisionRow {
     portal_id: String,
     product_id: String,
@@ -180,7 +180,7 @@ pub async fn plan_for_subscribing(
     }
     let row: Option<Row> = match conn {
         Conn::Pg(pg) => {
-            let c: &mut diesel_async::AsyncPgConnection = pg;
+            let c = &mut pg.connection();
             found()
                 .select(shown!())
                 .for_key_share()
@@ -188,7 +188,7 @@ pub async fn plan_for_subscribing(
                 .await
                 .optional()?
         }
-        Conn::Lite(c) => found().select(shown!()).first(c).await.optional()?,
+        Conn::Lite(c, _) => found().select(shown!()).first(c).await.optional()?,
     };
     let Some((product_state, product_title, plan, revision)) = row else {
         return Ok(None);
@@ -270,7 +270,7 @@ pub async fn lock(
     id: &Slug,
 ) -> Result<Option<Product>, StoreError> {
     if let Conn::Pg(pg) = conn {
-        let c: &mut diesel_async::AsyncPgConnection = pg;
+        let c = &mut pg.connection();
         let _locked: Option<String> = products::table
             .find((portal.as_str(), id.as_str()))
             .select(products::id)

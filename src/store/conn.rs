@@ -3,36 +3,35 @@
 use std::error::Error as StdError;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection as _, ConnectionError, ConnectionResult, SqliteConnection};
-use diesel_async::pooled_connection::deadpool::{Object, Pool};
+use diesel_async::pooled_connection::deadpool::Pool;
 use diesel_async::pooled_connection::{
     AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
 };
 use diesel_async::sync_connection_wrapper::{SpawnBlocking, SyncConnectionWrapper};
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 
+use deadpool::managed::QueueMode;
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::StoreError;
+use super::pooled::Pooled;
 use super::{Engine, StoreSettings};
 
 /// SQLite behind diesel-async.
-pub(super) type LiteConnection = SyncConnectionWrapper<SqliteConnection, Lane>;
+pub(super) type LiteConnection = SyncConnectionWrapper<SqliteConnection, Waits>;
 
 /// A connection during one unit of work.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one value lives per unit of work; boxing would cost each an allocation"
-)]
 pub enum Conn {
     /// PostgreSQL, or what speaks its protocol.
-    Pg(Object<AsyncPgConnection>),
-    /// SQLite.
-    Lite(LiteConnection),
+    Pg(Pooled),
+    /// SQLite, and whether its next call waits.
+    Lite(LiteConnection, Waits),
 }
 
 /// Expands the same query for each engine. `$connection` is a `&mut Conn`; inside `$body`, `$name` is
@@ -40,29 +39,66 @@ pub enum Conn {
 macro_rules! db {
     ($connection:expr, $name:ident => $body:expr) => {
         match $connection {
-            $crate::store::conn::Conn::Pg(object) => {
-                let $name: &mut diesel_async::AsyncPgConnection = object;
+            $crate::store::conn::Conn::Pg(pooled) => {
+                let $name = &mut pooled.connection();
                 $body
             }
-            $crate::store::conn::Conn::Lite($name) => $body,
+            $crate::store::conn::Conn::Lite($name, _) => $body,
         }
     };
 }
 pub(super) use db;
 
+/// As [`db`], for a statement of a transaction whose answer decides nothing: on PostgreSQL what follows is
+/// sent without waiting for it. `$body` takes what it needs along, and gives `Result<(), StoreError>`.
+macro_rules! send {
+    ($connection:expr, $name:ident => $body:expr) => {
+        match $connection {
+            $crate::store::conn::Conn::Pg(pooled) => {
+                let held = pooled.share();
+                let statement = async move {
+                    let $name = &mut held.connection();
+                    $body
+                };
+                pooled.send(statement).await
+            }
+            $crate::store::conn::Conn::Lite($name, _) => $body,
+        }
+    };
+}
+pub(super) use send;
+
 impl Conn {
     pub(super) async fn begin(&mut self) -> Result<(), StoreError> {
         match self {
-            Self::Pg(object) => object.batch_execute("BEGIN").await?,
+            Self::Pg(pooled) => pooled.connection().batch_execute("BEGIN").await?,
             // A deferred transaction that reads before it writes fails under contention; IMMEDIATE
             // takes the write lock first and waits for it.
-            Self::Lite(lite) => lite.batch_execute("BEGIN IMMEDIATE").await?,
+            Self::Lite(lite, waits) => {
+                let _waiting = waits.while_held();
+                lite.batch_execute("BEGIN IMMEDIATE").await?;
+            }
         }
         Ok(())
     }
 
+    /// Waits for the answers to everything that was sent without waiting.
+    pub(super) async fn answered(&mut self) -> Result<(), StoreError> {
+        match self {
+            Self::Pg(pooled) => pooled.answered().await,
+            Self::Lite(..) => Ok(()),
+        }
+    }
+
     pub(super) async fn commit(&mut self) -> Result<(), StoreError> {
-        Ok(self.batch("COMMIT").await?)
+        match self {
+            Self::Pg(pooled) => pooled.connection().batch_execute("COMMIT").await?,
+            Self::Lite(lite, waits) => {
+                let _waiting = waits.while_held();
+                lite.batch_execute("COMMIT").await?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn rollback(&mut self) -> Result<(), StoreError> {
@@ -74,22 +110,31 @@ impl Conn {
     }
 }
 
-/// Where SQLite's calls run.
-///
-/// Readers run inline: a WAL snapshot read of a few rows is shorter than a hop to another thread.
-/// The writer waits for the disk in `COMMIT` and must not hold up a worker.
-#[derive(Clone, Copy, Debug)]
-pub enum Lane {
-    /// On the calling thread.
-    Inline,
-    /// On tokio's blocking pool.
-    Blocking,
+/// Where SQLite's calls run: on the calling thread, since most are shorter than a hop to another one and
+/// back; but on tokio's blocking pool while the connection waits for the disk or for another process, as it
+/// does in the writer's `BEGIN` and `COMMIT`, so that a worker is not held up.
+#[derive(Clone, Debug, Default)]
+pub struct Waits(Arc<AtomicBool>);
+
+struct Waiting<'a>(&'a AtomicBool);
+
+impl Waits {
+    fn while_held(&self) -> Waiting<'_> {
+        self.0.store(true, Ordering::Relaxed);
+        Waiting(&self.0)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
 }
 
 type BoxedFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 type BoxedError = Box<dyn StdError + Send + Sync + 'static>;
 
-impl SpawnBlocking for Lane {
+impl SpawnBlocking for Waits {
     fn spawn_blocking<'a, R>(
         &mut self,
         task: impl FnOnce() -> R + Send + 'static,
@@ -97,28 +142,29 @@ impl SpawnBlocking for Lane {
     where
         R: Send + 'static,
     {
-        match self {
-            Self::Inline => {
-                let result = task();
-                Box::pin(std::future::ready(Ok(result)))
-            }
-            Self::Blocking => {
-                let handle = tokio::task::spawn_blocking(task);
-                Box::pin(async move { handle.await.map_err(BoxedError::from) })
-            }
+        if self.0.load(Ordering::Relaxed) {
+            let handle = tokio::task::spawn_blocking(task);
+            return Box::pin(async move { handle.await.map_err(BoxedError::from) });
         }
+        Box::pin(std::future::ready(Ok(task())))
     }
 
     fn get_runtime() -> Self {
-        Self::Blocking
+        Self::default()
     }
 }
 
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Reading alone.
+    Reading,
+    /// Transactions that write.
+    Writing,
+}
+
 /// Opens SQLite: `busy_timeout` first, so that setting WAL itself waits for its lock.
-pub(super) fn open_lite(
-    settings: &StoreSettings,
-    lane: Lane,
-) -> Result<LiteConnection, StoreError> {
+pub(super) fn open_lite(settings: &StoreSettings, purpose: Use) -> Result<Conn, StoreError> {
     let Engine::Lite { path } = &settings.engine else {
         return Err(StoreError::Other("not an SQLite database".to_owned()));
     };
@@ -129,10 +175,12 @@ pub(super) fn open_lite(
          PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;",
         settings.busy_timeout_ms,
     ))?;
-    if matches!(lane, Lane::Inline) {
+    if purpose == Use::Reading {
         connection.batch_execute("PRAGMA query_only = ON;")?;
     }
-    Ok(SyncConnectionWrapper::with_runtime(connection, lane))
+    let waits = Waits::default();
+    let connection = SyncConnectionWrapper::with_runtime(connection, waits.clone());
+    Ok(Conn::Lite(connection, waits))
 }
 
 /// A connection to PostgreSQL. With `sslmode=require` in the URL it is TLS with the server's certificate
@@ -199,6 +247,8 @@ pub(super) fn pool(settings: &StoreSettings) -> Result<Pool<AsyncPgConnection>, 
         AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config(url.as_str(), config);
     Pool::builder(manager)
         .max_size(settings.pool_size)
+        // The one that was used last: what its server process needs is still in the processor's caches.
+        .queue_mode(QueueMode::Lifo)
         .wait_timeout(Some(settings.acquire_timeout))
         .create_timeout(Some(settings.acquire_timeout))
         .runtime(deadpool::Runtime::Tokio1)

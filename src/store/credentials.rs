@@ -1,12 +1,14 @@
 //! Versions of credentials, and the signing secrets of Stripe's deliveries. Secrets are here as
 //! sealed bytes only.
 
+use diesel::dsl::exists;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use serde::{Deserialize, Serialize};
 
 use super::conn::db;
-use super::schema::{stripe_credentials, stripe_webhook_secrets};
+use super::portal_keys::WrappedKey;
+use super::schema::{portal_keys, stripe_credentials, stripe_modules, stripe_webhook_secrets};
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;
 use crate::domain::credentials::{Credentials, Sealed, WebhookSecretView};
@@ -111,14 +113,15 @@ pub async fn current(conn: &mut Conn, portal: &Slug) -> Result<Option<Credential
 /// How the current credentials are kept as they are until the transaction ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hold {
-    /// For work that begins with them: others may begin work, too, and nobody may replace them.
+    /// For work that begins with them, which it does while the module is enabled: others may begin work,
+    /// too, and nobody may replace them.
     Shared,
     /// To replace or remove them: nobody begins work with them.
     Alone,
 }
 
-/// The current credentials of a portal, which stay that until the transaction ends. On SQLite a
-/// transaction that writes is alone anyway.
+/// The current credentials of a portal, which stay that until the transaction ends; shared, those of one
+/// whose module is enabled. On SQLite a transaction that writes is alone anyway.
 ///
 /// # Errors
 /// What the database answers.
@@ -127,19 +130,41 @@ pub async fn held(
     portal: &Slug,
     hold: Hold,
 ) -> Result<Option<Credentials>, StoreError> {
-    let Conn::Pg(pg) = conn else {
-        return current(conn, portal).await;
+    let enabled = || {
+        exists(
+            stripe_modules::table
+                .filter(stripe_modules::portal_id.eq(portal.as_str()))
+                .filter(stripe_modules::enabled),
+        )
     };
-    let c: &mut diesel_async::AsyncPgConnection = pg;
+    // What is selected differs in type between the engines.
+    macro_rules! current {
+        () => {
+            stripe_credentials::table
+                .filter(stripe_credentials::portal_id.eq(portal.as_str()))
+                .filter(stripe_credentials::superseded_at.is_null())
+                .select(CredentialsRow::as_select())
+        };
+    }
+    let mut connection = match conn {
+        Conn::Pg(pg) => pg.connection(),
+        Conn::Lite(c, _) => {
+            let row: Option<CredentialsRow> = match hold {
+                Hold::Shared => current!().filter(enabled()).first(c).await.optional()?,
+                Hold::Alone => current!().first(c).await.optional()?,
+            };
+            return row.map(Credentials::try_from).transpose();
+        }
+    };
+    let c = &mut connection;
     // Whoever has waited for a successor does not see it yet, and looks again.
     for _look in 0..2 {
-        let query = stripe_credentials::table
-            .filter(stripe_credentials::portal_id.eq(portal.as_str()))
-            .filter(stripe_credentials::superseded_at.is_null())
-            .select(CredentialsRow::as_select());
         let row: Option<CredentialsRow> = match hold {
-            Hold::Shared => query.for_share().first(c).await.optional()?,
-            Hold::Alone => query.for_no_key_update().first(c).await.optional()?,
+            Hold::Shared => {
+                let query = current!().filter(enabled()).for_share();
+                query.first(c).await.optional()?
+            }
+            Hold::Alone => current!().for_no_key_update().first(c).await.optional()?,
         };
         if let Some(row) = row {
             return row.try_into().map(Some);
@@ -204,28 +229,38 @@ pub async fn first_stored_at(
     Ok(first.map(Timestamp::from_millis))
 }
 
-/// The sealed secret key of that version, unless it was wiped.
+/// One version of a portal's credentials, and its secret key, sealed, with the data key that opens it; the
+/// secret key is `None` when it was wiped.
 ///
 /// # Errors
 /// What the database answers.
-pub async fn sealed(
+pub async fn kept(
     conn: &mut Conn,
     portal: &Slug,
     version: i64,
-) -> Result<Option<Sealed>, StoreError> {
-    let row: Option<(i64, Option<Vec<u8>>)> = db!(conn, c => stripe_credentials::table
+) -> Result<Option<(Credentials, Option<(Sealed, WrappedKey)>)>, StoreError> {
+    let row: Option<(CredentialsRow, Option<Vec<u8>>, WrappedKey)> = db!(conn, c => stripe_credentials::table
+        .inner_join(portal_keys::table.on(portal_keys::portal_id
+            .eq(stripe_credentials::portal_id)
+            .and(portal_keys::version.eq(stripe_credentials::data_key_version))))
         .filter(stripe_credentials::portal_id.eq(portal.as_str()))
         .filter(stripe_credentials::version.eq(version))
-        .select((stripe_credentials::data_key_version, stripe_credentials::secret_sealed))
+        .select((
+            CredentialsRow::as_select(),
+            stripe_credentials::secret_sealed,
+            WrappedKey::as_select(),
+        ))
         .first(c)
         .await
         .optional())?;
-    Ok(row.and_then(|(data_key_version, blob)| {
-        Some(Sealed {
-            data_key_version,
-            blob: blob?,
-        })
-    }))
+    row.map(|(row, blob, key)| {
+        let sealed = blob.map(|blob| Sealed {
+            data_key_version: key.version,
+            blob,
+        });
+        Ok((row.try_into()?, sealed.map(|sealed| (sealed, key))))
+    })
+    .transpose()
 }
 
 /// Adds a version; the caller has superseded the one before.

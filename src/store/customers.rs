@@ -16,7 +16,7 @@ use crate::domain::stripe_link::StripeLink;
 use crate::domain::text::Metadata;
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = customers, treat_none_as_null = true)]
+#[diesel(table_name = customers, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct CustomerRow {
     id: String,
     portal_id: String,
@@ -182,6 +182,31 @@ impl TryFrom<CustomerRow> for Customer {
     }
 }
 
+/// The customer of the portal that is named so. A macro, because each name makes another statement, and so
+/// does each lock.
+macro_rules! named {
+    ($portal:expr, $name:expr, $c:ident $(, $lock:ident)?) => {
+        match $name {
+            CustomerRef::Id(id) => customers::table
+                .find(id)
+                .filter(customers::portal_id.eq($portal.as_str()))
+                .select(CustomerRow::as_select())
+                $(.$lock())?
+                .first($c)
+                .await
+                .optional()?,
+            CustomerRef::External(external) => customers::table
+                .filter(customers::portal_id.eq($portal.as_str()))
+                .filter(customers::external_id.eq(external))
+                .select(CustomerRow::as_select())
+                $(.$lock())?
+                .first($c)
+                .await
+                .optional()?,
+        }
+    };
+}
+
 /// The customer of the portal that is named so.
 ///
 /// # Errors
@@ -191,22 +216,25 @@ pub async fn resolve(
     portal: &Slug,
     name: &CustomerRef,
 ) -> Result<Option<Customer>, StoreError> {
-    let row: Option<CustomerRow> = match name {
-        CustomerRef::Id(id) => db!(conn, c => customers::table
-            .find(id)
-            .filter(customers::portal_id.eq(portal.as_str()))
-            .select(CustomerRow::as_select())
-            .first(c)
-            .await
-            .optional())?,
-        CustomerRef::External(external) => db!(conn, c => customers::table
-            .filter(customers::portal_id.eq(portal.as_str()))
-            .filter(customers::external_id.eq(external))
-            .select(CustomerRow::as_select())
-            .first(c)
-            .await
-            .optional())?,
+    let row: Option<CustomerRow> = db!(conn, c => named!(portal, name, c));
+    row.map(Customer::try_from).transpose()
+}
+
+/// As [`resolve`]; nobody else changes the customer until the transaction ends. On SQLite a transaction
+/// that writes is alone anyway.
+///
+/// # Errors
+/// What the database answers.
+pub async fn lock_named(
+    conn: &mut Conn,
+    portal: &Slug,
+    name: &CustomerRef,
+) -> Result<Option<Customer>, StoreError> {
+    let Conn::Pg(pg) = conn else {
+        return resolve(conn, portal, name).await;
     };
+    let c = &mut pg.connection();
+    let row: Option<CustomerRow> = named!(portal, name, c, for_update);
     row.map(Customer::try_from).transpose()
 }
 
@@ -233,7 +261,7 @@ pub async fn lock(conn: &mut Conn, id: &str) -> Result<Option<Customer>, StoreEr
     let Conn::Pg(pg) = conn else {
         return find(conn, id).await;
     };
-    let c: &mut diesel_async::AsyncPgConnection = pg;
+    let c = &mut pg.connection();
     let row: Option<CustomerRow> = customers::table
         .find(id)
         .select(CustomerRow::as_select())
@@ -379,7 +407,7 @@ pub async fn delete(conn: &mut Conn, id: &str, expected_version: i64) -> Result<
 pub async fn lock_many(conn: &mut Conn, ids: &[&str]) -> Result<Vec<Customer>, StoreError> {
     let rows: Vec<CustomerRow> = match conn {
         Conn::Pg(pg) => {
-            let c: &mut diesel_async::AsyncPgConnection = pg;
+            let c = &mut pg.connection();
             customers::table
                 .filter(customers::id.eq_any(ids))
                 .order(customers::id)
@@ -388,7 +416,7 @@ pub async fn lock_many(conn: &mut Conn, ids: &[&str]) -> Result<Vec<Customer>, S
                 .load(c)
                 .await?
         }
-        Conn::Lite(c) => {
+        Conn::Lite(c, _) => {
             customers::table
                 .filter(customers::id.eq_any(ids))
                 .order(customers::id)

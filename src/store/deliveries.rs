@@ -9,6 +9,7 @@ use diesel::sql_types::{BigInt, Integer, Text};
 use diesel_async::RunQueryDsl;
 
 use super::conn::db;
+use super::kept::condition;
 use super::schema::webhook_deliveries;
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;
@@ -17,6 +18,17 @@ use crate::domain::slug::Slug;
 
 /// Rows of one statement.
 const AT_ONCE: usize = 500;
+
+condition!(
+    /// The delivery is still to be made.
+    Pending,
+    "webhook_deliveries.status = 'pending'"
+);
+condition!(
+    /// One before it is.
+    EarlierPending,
+    "earlier.status = 'pending'"
+);
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = webhook_deliveries)]
@@ -151,7 +163,6 @@ pub async fn take(
 ) -> Result<Vec<Delivery>, StoreError> {
     let now_ms = now.as_millis();
     let earlier = diesel::alias!(webhook_deliveries as earlier);
-    let pending = Status::Pending.as_str();
     let blocked = earlier
         .filter(
             earlier
@@ -163,7 +174,7 @@ pub async fn take(
                 .field(webhook_deliveries::subject)
                 .eq(webhook_deliveries::subject),
         )
-        .filter(earlier.field(webhook_deliveries::status).eq(pending))
+        .filter(EarlierPending)
         .filter(
             earlier
                 .field(webhook_deliveries::position)
@@ -171,7 +182,7 @@ pub async fn take(
         );
     let query = webhook_deliveries::table
         .filter(webhook_deliveries::endpoint_id.eq(endpoint))
-        .filter(webhook_deliveries::status.eq(pending))
+        .filter(Pending)
         .filter(webhook_deliveries::next_attempt_at.le(now_ms))
         .filter(
             webhook_deliveries::lease_until
@@ -217,7 +228,7 @@ pub async fn settle(
     let changed = db!(conn, c => diesel::update(
             webhook_deliveries::table
                 .filter(webhook_deliveries::id.eq(&delivery.id))
-                .filter(webhook_deliveries::status.eq(Status::Pending.as_str()))
+                .filter(Pending)
                 .filter(webhook_deliveries::lease_owner.eq(&lease.owner))
                 .filter(webhook_deliveries::lease_until.eq(lease.until.as_millis())),
         )
@@ -248,7 +259,7 @@ pub async fn hold_back(conn: &mut Conn, behind: &Delivery) -> Result<(), StoreEr
             webhook_deliveries::table
                 .filter(webhook_deliveries::endpoint_id.eq(&behind.endpoint))
                 .filter(webhook_deliveries::subject.eq(&behind.subject))
-                .filter(webhook_deliveries::status.eq(Status::Pending.as_str()))
+                .filter(Pending)
                 .filter(webhook_deliveries::position.gt(behind.position))
                 .filter(webhook_deliveries::next_attempt_at.lt(until)),
         )
@@ -270,7 +281,7 @@ pub async fn due(
 ) -> Result<usize, StoreError> {
     let ids: Vec<String> = db!(conn, c => webhook_deliveries::table
         .filter(webhook_deliveries::endpoint_id.eq(endpoint))
-        .filter(webhook_deliveries::status.eq(Status::Pending.as_str()))
+        .filter(Pending)
         .filter(webhook_deliveries::next_attempt_at.le(now.as_millis()))
         .select(webhook_deliveries::id)
         .limit(limit)
@@ -287,7 +298,7 @@ pub async fn hasten(conn: &mut Conn, endpoint: &str, now: Timestamp) -> Result<(
     db!(conn, c => diesel::update(
             webhook_deliveries::table
                 .filter(webhook_deliveries::endpoint_id.eq(endpoint))
-                .filter(webhook_deliveries::status.eq(Status::Pending.as_str()))
+                .filter(Pending)
                 .filter(webhook_deliveries::next_attempt_at.gt(now.as_millis())),
         )
         .set(webhook_deliveries::next_attempt_at.eq(now.as_millis()))

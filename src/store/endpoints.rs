@@ -5,11 +5,11 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::conn::db;
+use super::deliveries::Pending;
 use super::schema::{event_heads, webhook_deliveries, webhook_endpoint_secrets, webhook_endpoints};
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;
 use crate::domain::credentials::Sealed;
-use crate::domain::delivery::Status;
 use crate::domain::slug::Slug;
 use crate::domain::text::Metadata;
 use crate::domain::webhook_endpoint::{
@@ -17,7 +17,7 @@ use crate::domain::webhook_endpoint::{
 };
 
 #[derive(Queryable, Selectable, Insertable)]
-#[diesel(table_name = webhook_endpoints)]
+#[diesel(table_name = webhook_endpoints, treat_none_as_default_value = false)]
 struct EndpointRow {
     id: String,
     portal_id: String,
@@ -149,14 +149,14 @@ pub async fn lock(
 ) -> Result<Option<(WebhookEndpoint, Progress)>, StoreError> {
     let found = webhook_endpoints::table.find(id);
     let row: Option<EndpointRow> = match conn {
-        Conn::Pg(c) => found
+        Conn::Pg(pg) => found
             .select(EndpointRow::as_select())
             .for_no_key_update()
-            .first(c)
+            .first(&mut pg.connection())
             .await
             .optional()?,
         // A transaction that writes is alone on SQLite.
-        Conn::Lite(c) => found
+        Conn::Lite(c, _) => found
             .select(EndpointRow::as_select())
             .first(c)
             .await
@@ -294,7 +294,7 @@ pub async fn with_work(conn: &mut Conn, now: Timestamp) -> Result<Vec<String>, S
         .filter(event_heads::position.gt(webhook_endpoints::position));
     let due = webhook_deliveries::table
         .filter(webhook_deliveries::endpoint_id.eq(webhook_endpoints::id))
-        .filter(webhook_deliveries::status.eq(Status::Pending.as_str()))
+        .filter(Pending)
         .filter(webhook_deliveries::next_attempt_at.le(now))
         .filter(
             webhook_deliveries::lease_until
@@ -326,7 +326,7 @@ pub struct SealedKeys {
 }
 
 #[derive(Queryable, Selectable, Insertable)]
-#[diesel(table_name = webhook_endpoint_secrets)]
+#[diesel(table_name = webhook_endpoint_secrets, treat_none_as_default_value = false)]
 struct SecretRow {
     id: String,
     portal_id: String,

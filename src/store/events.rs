@@ -34,13 +34,14 @@ pub struct NewEvent<'a> {
 /// positions have no gap and appear in order.
 ///
 /// # Errors
-/// [`super::Unique::EventSubject`] when this version of the subject was published already: a bug.
+/// [`super::Unique::EventSubject`] when this version of the subject was published already: a bug. It is told
+/// at the transaction's end at the latest.
 pub async fn append(
     conn: &mut Conn,
     portal: &Slug,
     event: &NewEvent<'_>,
     now: Timestamp,
-) -> Result<i64, StoreError> {
+) -> Result<(), StoreError> {
     append_all(conn, portal, std::slice::from_ref(event), now).await
 }
 
@@ -58,7 +59,7 @@ struct EventRow {
     created_at: i64,
 }
 
-/// Appends facts in their order, as [`append`] does one; gives the last position. Nothing for nothing.
+/// Appends facts in their order, as [`append`] does one. Nothing for nothing.
 ///
 /// # Errors
 /// As [`append`].
@@ -67,32 +68,19 @@ pub async fn append_all(
     portal: &Slug,
     all: &[NewEvent<'_>],
     now: Timestamp,
-) -> Result<i64, StoreError> {
-    let count = i64::try_from(all.len()).unwrap_or(i64::MAX);
-    if count == 0 {
-        return Ok(0);
+) -> Result<(), StoreError> {
+    if all.is_empty() {
+        return Ok(());
     }
     debug_assert!(
         all.iter()
             .all(|event| EVENT_TYPES.contains(&event.event_type)),
         "what is published can be subscribed to by its name"
     );
-    let last: i64 = db!(conn, c => diesel::insert_into(event_heads::table)
-        .values((
-            event_heads::portal_id.eq(portal.as_str()),
-            event_heads::position.eq(count),
-        ))
-        .on_conflict(event_heads::portal_id)
-        .do_update()
-        .set(event_heads::position.eq(event_heads::position + count))
-        .returning(event_heads::position)
-        .kept()
-        .get_result(c)
-        .await)?;
-    let rows: Vec<EventRow> = all
-        .iter()
-        .zip(last - count + 1..)
-        .map(|(event, position)| EventRow {
+    // Behind the head they are counted from 1.
+    let rows: Vec<EventRow> = (1..)
+        .zip(all)
+        .map(|(position, event)| EventRow {
             portal_id: portal.to_string(),
             position,
             id: event.id.to_owned(),
@@ -104,20 +92,41 @@ pub async fn append_all(
             created_at: now.as_millis(),
         })
         .collect();
+    let portal = portal.to_string();
     match conn {
-        Conn::Pg(pg) => insert_all(pg, &rows).await?,
-        Conn::Lite(lite) => lite.spawn_blocking(move |c| insert_each(c, &rows)).await?,
+        Conn::Pg(pg) => {
+            let held = pg.share();
+            let statement = async move {
+                insert_all(&mut held.connection(), &portal, &rows).await?;
+                Ok(())
+            };
+            pg.send(statement).await
+        }
+        Conn::Lite(lite, _) => {
+            let insert = move |c: &mut _| insert_each(c, &portal, rows);
+            Ok(lite.spawn_blocking(insert).await?)
+        }
     }
-    Ok(last)
 }
 
-/// In one statement, whose text is the same for any number of them.
-async fn insert_all(c: &mut AsyncPgConnection, rows: &[EventRow]) -> QueryResult<()> {
+/// The head and what is behind it, in one statement, whose text is the same for any number of them.
+async fn insert_all(
+    c: &mut &AsyncPgConnection,
+    portal: &str,
+    rows: &[EventRow],
+) -> QueryResult<()> {
     let query = sql_query(
-        "INSERT INTO events (portal_id, position, id, event_type, subject, seq, organization, data, \
-         created_at) SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "WITH head AS (INSERT INTO event_heads (portal_id, position) \
+         VALUES ($1, CARDINALITY($2)) ON CONFLICT (portal_id) \
+         DO UPDATE SET position = event_heads.position + EXCLUDED.position RETURNING position) \
+         INSERT INTO events (portal_id, position, id, event_type, subject, seq, organization, data, \
+         created_at) \
+         SELECT $1, head.position - CARDINALITY($2) + new.position, new.id, new.event_type, \
+         new.subject, new.seq, new.organization, new.data, new.created_at \
+         FROM head, UNNEST($2, $3, $4, $5, $6, $7, $8, $9) \
+         AS new (position, id, event_type, subject, seq, organization, data, created_at)",
     )
-    .bind::<Array<Text>, _>(column(rows, |row| &row.portal_id))
+    .bind::<Text, _>(portal)
     .bind::<Array<BigInt>, _>(column(rows, |row| row.position))
     .bind::<Array<Text>, _>(column(rows, |row| &row.id))
     .bind::<Array<Text>, _>(column(rows, |row| &row.event_type))
@@ -130,8 +139,24 @@ async fn insert_all(c: &mut AsyncPgConnection, rows: &[EventRow]) -> QueryResult
     Ok(())
 }
 
-fn insert_each(c: &mut diesel::SqliteConnection, rows: &[EventRow]) -> QueryResult<()> {
-    for row in rows {
+fn insert_each(
+    c: &mut diesel::SqliteConnection,
+    portal: &str,
+    rows: Vec<EventRow>,
+) -> QueryResult<()> {
+    let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+    let head = diesel::insert_into(event_heads::table)
+        .values((
+            event_heads::portal_id.eq(portal),
+            event_heads::position.eq(count),
+        ))
+        .on_conflict(event_heads::portal_id)
+        .do_update()
+        .set(event_heads::position.eq(event_heads::position + count))
+        .returning(event_heads::position);
+    let last: i64 = diesel::RunQueryDsl::get_result(head.kept(), c)?;
+    for mut row in rows {
+        row.position += last - count;
         diesel::RunQueryDsl::execute(diesel::insert_into(events::table).values(row), c)?;
     }
     Ok(())

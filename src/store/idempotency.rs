@@ -2,14 +2,17 @@
 //! transaction that ends it.
 
 use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::RunQueryDsl;
 
-use super::conn::db;
+use super::conn::{db, send};
 use super::kept::Keep as _;
-use super::schema::idempotency_keys;
+use super::portal_keys::WrappedKey;
+use super::schema::{idempotency_keys, portal_keys};
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;
 use crate::domain::credentials::Sealed;
+use crate::domain::error::Error;
 use crate::domain::slug::Slug;
 
 /// What a key is unique within.
@@ -23,6 +26,17 @@ pub struct Scope<'a> {
     pub route: &'a str,
     /// The caller's key.
     pub key: &'a str,
+}
+
+impl Scope<'_> {
+    fn owned(&self) -> (String, String, String, String) {
+        (
+            self.portal.to_string(),
+            self.organization.to_owned(),
+            self.route.to_owned(),
+            self.key.to_owned(),
+        )
+    }
 }
 
 /// An answer as it was sent, its body sealed.
@@ -80,7 +94,7 @@ impl From<ClaimedRow> for Claimed {
 /// another transaction that is claiming it. A key past its time is claimed anew.
 ///
 /// # Errors
-/// What the database answers.
+/// `not_found` when there is no such portal.
 pub async fn claim(
     conn: &mut Conn,
     scope: &Scope<'_>,
@@ -126,8 +140,15 @@ async fn insert(
         ))
         .on_conflict_do_nothing()
         .execute(c)
-        .await)?;
-    Ok(inserted == 1)
+        .await);
+    match inserted {
+        Ok(count) => Ok(count == 1),
+        // The one thing that a key refers to is its portal.
+        Err(DieselError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _)) => {
+            Err(Error::not_found().into())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The key as it was claimed.
@@ -153,17 +174,15 @@ pub async fn attach(
     scope: &Scope<'_>,
     operation_id: &str,
 ) -> Result<(), StoreError> {
-    db!(conn, c => diesel::update(idempotency_keys::table.find((
-            scope.portal.as_str(),
-            scope.organization,
-            scope.route,
-            scope.key,
-        )))
-        .set(idempotency_keys::operation_id.eq(operation_id))
-        .kept()
-        .execute(c)
-        .await)?;
-    Ok(())
+    let (key, operation_id) = (scope.owned(), operation_id.to_owned());
+    send!(conn, c => {
+        diesel::update(idempotency_keys::table.find(key))
+            .set(idempotency_keys::operation_id.eq(operation_id))
+            .kept()
+            .execute(c)
+            .await?;
+        Ok(())
+    })
 }
 
 /// Stores the answer under a claimed key.
@@ -173,40 +192,56 @@ pub async fn attach(
 pub async fn finish(
     conn: &mut Conn,
     scope: &Scope<'_>,
-    answer: &StoredAnswer,
+    answer: StoredAnswer,
 ) -> Result<(), StoreError> {
-    db!(conn, c => diesel::update(idempotency_keys::table.find((
-            scope.portal.as_str(),
-            scope.organization,
-            scope.route,
-            scope.key,
-        )))
-        .set((
-            idempotency_keys::status.eq(answer.status),
-            idempotency_keys::headers.eq(&answer.headers),
-            idempotency_keys::sealed.eq(&answer.body.blob),
-            idempotency_keys::data_key_version.eq(answer.body.data_key_version),
-        ))
-        .kept()
-        .execute(c)
-        .await)?;
-    Ok(())
+    let key = scope.owned();
+    send!(conn, c => {
+        diesel::update(idempotency_keys::table.find(key))
+            .set((
+                idempotency_keys::status.eq(answer.status),
+                idempotency_keys::headers.eq(answer.headers),
+                idempotency_keys::sealed.eq(answer.body.blob),
+                idempotency_keys::data_key_version.eq(answer.body.data_key_version),
+            ))
+            .kept()
+            .execute(c)
+            .await?;
+        Ok(())
+    })
 }
 
-/// The key that an operation works on, as portal, organization, route and key.
+/// The key that an operation works on, with the portal's newest data key to seal the answer with.
+#[derive(Queryable)]
+pub struct KeyOfOperation {
+    /// The organization the caller's token is bound to, or nothing.
+    pub organization: String,
+    /// The route's name.
+    pub route: String,
+    /// The caller's key.
+    pub key: String,
+    /// The data key.
+    pub data_key: WrappedKey,
+}
+
+/// The key that an operation works on.
 ///
 /// # Errors
 /// What the database answers.
 pub async fn of_operation(
     conn: &mut Conn,
     operation_id: &str,
-) -> Result<Option<(String, String, String)>, StoreError> {
+) -> Result<Option<KeyOfOperation>, StoreError> {
     Ok(db!(conn, c => idempotency_keys::table
+        .inner_join(
+            portal_keys::table.on(portal_keys::portal_id.eq(idempotency_keys::portal_id)),
+        )
         .filter(idempotency_keys::operation_id.eq(operation_id))
+        .order(portal_keys::version.desc())
         .select((
             idempotency_keys::organization,
             idempotency_keys::route,
             idempotency_keys::idempotency_key,
+            WrappedKey::as_select(),
         ))
         .first(c)
         .await

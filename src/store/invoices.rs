@@ -18,7 +18,7 @@ use crate::domain::stripe_link::StripeLink;
 use crate::domain::subscription::Period;
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = invoices, treat_none_as_null = true)]
+#[diesel(table_name = invoices, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct InvoiceRow {
     id: String,
     portal_id: String,
@@ -50,7 +50,7 @@ struct InvoiceRow {
 }
 
 #[derive(Queryable, Selectable, Insertable)]
-#[diesel(table_name = invoice_lines)]
+#[diesel(table_name = invoice_lines, treat_none_as_default_value = false)]
 struct LineRow {
     invoice_id: String,
     place: i32,
@@ -277,7 +277,7 @@ pub async fn shown(conn: &mut Conn, id: &str) -> Result<Option<Shown>, StoreErro
 pub async fn lock_many(conn: &mut Conn, ids: &[&str]) -> Result<Vec<Invoice>, StoreError> {
     let rows: Vec<InvoiceRow> = match conn {
         Conn::Pg(pg) => {
-            let c: &mut diesel_async::AsyncPgConnection = pg;
+            let c = &mut pg.connection();
             invoices::table
                 .filter(invoices::id.eq_any(ids))
                 .order(invoices::id)
@@ -286,7 +286,7 @@ pub async fn lock_many(conn: &mut Conn, ids: &[&str]) -> Result<Vec<Invoice>, St
                 .load(c)
                 .await?
         }
-        Conn::Lite(c) => {
+        Conn::Lite(c, _) => {
             invoices::table
                 .filter(invoices::id.eq_any(ids))
                 .order(invoices::id)

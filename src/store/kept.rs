@@ -52,3 +52,37 @@ impl<Q, C> diesel::RunQueryDsl<C> for Kept<Q> {}
 pub(super) fn column<'a, R, T>(rows: &'a [R], of: impl Fn(&'a R) -> T) -> Vec<T> {
     rows.iter().map(of).collect()
 }
+
+/// A condition with its word in the statement's text, for a column that partial indexes are made by. With the
+/// word bound, PostgreSQL would find them only by planning anew each time, and SQLite, which plans once here
+/// (`.cargo/config.toml`), never.
+macro_rules! condition {
+    ($(#[$meta:meta])* $name:ident, $text:literal) => {
+        $(#[$meta])*
+        #[derive(
+            Clone,
+            Copy,
+            Debug,
+            diesel::query_builder::QueryId,
+            diesel::expression::ValidGrouping,
+        )]
+        pub(super) struct $name;
+
+        impl diesel::expression::Expression for $name {
+            type SqlType = diesel::sql_types::Bool;
+        }
+
+        impl<QS> diesel::expression::AppearsOnTable<QS> for $name {}
+
+        impl<DB: diesel::backend::Backend> diesel::query_builder::QueryFragment<DB> for $name {
+            fn walk_ast<'b>(
+                &'b self,
+                mut out: diesel::query_builder::AstPass<'_, 'b, DB>,
+            ) -> diesel::QueryResult<()> {
+                out.push_sql($text);
+                Ok(())
+            }
+        }
+    };
+}
+pub(super) use condition;

@@ -30,6 +30,7 @@ pub mod migrate;
 pub mod operations;
 pub mod payment_methods;
 pub mod plans;
+mod pooled;
 pub mod portal_keys;
 pub mod portals;
 mod pricing;
@@ -46,7 +47,8 @@ pub mod webhook_endpoints;
 pub use conn::Conn;
 pub use error::{StoreError, Unique};
 
-use conn::Lane;
+use conn::Use;
+use pooled::Pooled;
 
 /// How often a unit of work that met contention runs again before the caller hears 503.
 const MAX_ATTEMPTS: u32 = 6;
@@ -226,7 +228,7 @@ impl Store {
         match self.local.as_ref() {
             Local::Pg(pool) => Ok(Lease::pooled(checkout(pool).await?)),
             Local::Lite(slot) => {
-                Lease::slot(slot.lock().await, &self.shared.settings, Lane::Inline)
+                Lease::slot(slot.lock().await, &self.shared.settings, Use::Reading)
             }
         }
     }
@@ -239,7 +241,7 @@ impl Store {
                 let guard = tokio::time::timeout(self.shared.settings.acquire_timeout, waiting)
                     .await
                     .map_err(|_| StoreError::Unavailable("the writer is busy".to_owned()))?;
-                Lease::slot(guard, &self.shared.settings, Lane::Blocking)
+                Lease::slot(guard, &self.shared.settings, Use::Writing)
             }
         }
     }
@@ -278,7 +280,9 @@ where
     if let Err(error) = conn.begin().await {
         return (Err(error), Stage::Begin);
     }
-    let (result, stage) = match work(conn).await {
+    let worked = work(conn).await;
+    // What was sent without waiting came first: what was refused after it may be so for its sake.
+    let (result, stage) = match conn.answered().await.and(worked) {
         Ok(value) => (conn.commit().await.map(|()| value), Stage::Commit),
         Err(error) => (Err(error), Stage::Work),
     };
@@ -305,7 +309,7 @@ struct Lease<'a> {
 impl<'a> Lease<'a> {
     fn pooled(object: Object<AsyncPgConnection>) -> Self {
         Self {
-            conn: Some(Conn::Pg(object)),
+            conn: Some(Conn::Pg(Pooled::new(object))),
             home: None,
             clean: false,
         }
@@ -314,11 +318,11 @@ impl<'a> Lease<'a> {
     fn slot(
         mut home: MutexGuard<'a, Option<Conn>>,
         settings: &StoreSettings,
-        lane: Lane,
+        purpose: Use,
     ) -> Result<Self, StoreError> {
         let conn = match home.take() {
             Some(conn) => conn,
-            None => Conn::Lite(conn::open_lite(settings, lane)?),
+            None => conn::open_lite(settings, purpose)?,
         };
         Ok(Self {
             conn: Some(conn),
@@ -342,8 +346,7 @@ impl Drop for Lease<'_> {
     fn drop(&mut self) {
         match (self.conn.take(), self.home.as_mut()) {
             (Some(conn), Some(home)) if self.clean => **home = Some(conn),
-            (Some(Conn::Pg(object)), None) if !self.clean => drop(Object::take(object)),
-            // A clean pooled connection returns to its pool by being dropped.
+            (Some(Conn::Pg(pooled)), None) if self.clean => pooled.give_back(),
             (_, _) => {}
         }
     }

@@ -4,8 +4,8 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use serde::{Deserialize, Serialize};
 
-use super::conn::db;
-use super::kept::Keep as _;
+use super::conn::{db, send};
+use super::kept::{Keep as _, condition};
 use super::schema::operations;
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;
@@ -14,7 +14,7 @@ use crate::domain::slug::Slug;
 use crate::domain::stripe_key::Mode;
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = operations, treat_none_as_null = true)]
+#[diesel(table_name = operations, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct OperationRow {
     id: String,
     portal_id: String,
@@ -184,14 +184,38 @@ impl TryFrom<OperationRow> for Operation {
     }
 }
 
+condition!(
+    /// The operation is under way.
+    Running,
+    "operations.status = 'running'"
+);
+
 /// Adds an operation.
 ///
 /// # Errors
-/// [`super::Unique::Lane`] when another one has the lane.
+/// [`super::Unique::Lane`] when another one has the lane; told at the transaction's end at the latest.
 pub async fn insert(conn: &mut Conn, operation: &Operation) -> Result<(), StoreError> {
     let row = OperationRow::from(operation);
-    db!(conn, c => diesel::insert_into(operations::table).values(&row).execute(c).await)?;
-    Ok(())
+    send!(conn, c => {
+        diesel::insert_into(operations::table)
+            .values(&row)
+            .execute(c)
+            .await?;
+        Ok(())
+    })
+}
+
+/// The operation replaced by this row, if it is at that version. A macro, because its type has no name.
+macro_rules! replaced {
+    ($row:expr, $version:expr) => {
+        diesel::update(
+            operations::table
+                .filter(operations::id.eq($row.id.as_str()))
+                .filter(operations::version.eq($version)),
+        )
+        .set($row)
+        .kept()
+    };
 }
 
 /// Stores an operation as it is now, if it is still at `expected_version`; tells whether it was.
@@ -204,16 +228,26 @@ pub async fn update(
     expected_version: i64,
 ) -> Result<bool, StoreError> {
     let row = OperationRow::from(operation);
-    let changed = db!(conn, c => diesel::update(
-            operations::table
-                .filter(operations::id.eq(&row.id))
-                .filter(operations::version.eq(expected_version)),
-        )
-        .set(&row)
-        .kept()
-        .execute(c)
-        .await)?;
+    let changed = db!(conn, c => replaced!(&row, expected_version).execute(c).await)?;
     Ok(changed == 1)
+}
+
+/// As [`update`], of one that has to be at `expected_version` still: if it is not, the transaction ends with
+/// this error.
+///
+/// # Errors
+/// As [`update`], and `otherwise`; told at the transaction's end at the latest.
+pub async fn must_update(
+    conn: &mut Conn,
+    operation: &Operation,
+    expected_version: i64,
+    otherwise: StoreError,
+) -> Result<(), StoreError> {
+    let row = OperationRow::from(operation);
+    send!(conn, c => {
+        let changed = replaced!(&row, expected_version).execute(c).await?;
+        if changed == 1 { Ok(()) } else { Err(otherwise) }
+    })
 }
 
 /// The operation of that id, in whichever portal.
@@ -238,7 +272,7 @@ pub async fn lane_is_busy(conn: &mut Conn, portal: &Slug, lane: &str) -> Result<
     let found: Option<String> = db!(conn, c => operations::table
         .filter(operations::portal_id.eq(portal.as_str()))
         .filter(operations::lane.eq(lane))
-        .filter(operations::status.eq(Status::Running.as_str()))
+        .filter(Running)
         .select(operations::id)
         .first(c)
         .await
@@ -258,7 +292,7 @@ pub async fn next_in_lane(
     let row: Option<OperationRow> = db!(conn, c => operations::table
         .filter(operations::portal_id.eq(portal.as_str()))
         .filter(operations::lane.eq(lane))
-        .filter(operations::status.eq(Status::Running.as_str()))
+        .filter(Running)
         // Whoever has the lane stands first: false sorts before true on both engines.
         .order((operations::lane_held.is_null(), operations::id))
         .select(OperationRow::as_select())
@@ -280,7 +314,7 @@ pub async fn due(
 ) -> Result<Vec<Operation>, StoreError> {
     let now = now.as_millis();
     let rows: Vec<OperationRow> = db!(conn, c => operations::table
-        .filter(operations::status.eq(Status::Running.as_str()))
+        .filter(Running)
         .filter(operations::next_attempt_at.le(now))
         .filter(operations::lease_until.is_null().or(operations::lease_until.le(now)))
         .filter(operations::schema_version.le(SCHEMA_VERSION))
@@ -385,7 +419,7 @@ pub async fn count_running(
     Ok(db!(conn, c => {
         let mut query = operations::table
             .filter(operations::portal_id.eq(portal.as_str()))
-            .filter(operations::status.eq(Status::Running.as_str()))
+            .filter(Running)
             .count()
             .into_boxed();
         if let Some((account, mode)) = but_in {

@@ -14,7 +14,7 @@ use crate::domain::stripe_key::Mode;
 use crate::domain::stripe_link::StripeLink;
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = payment_methods, treat_none_as_null = true)]
+#[diesel(table_name = payment_methods, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct MethodRow {
     id: String,
     portal_id: String,
@@ -201,7 +201,7 @@ pub async fn update(
 pub async fn lock_many(conn: &mut Conn, ids: &[&str]) -> Result<Vec<PaymentMethod>, StoreError> {
     let rows: Vec<MethodRow> = match conn {
         Conn::Pg(pg) => {
-            let c: &mut diesel_async::AsyncPgConnection = pg;
+            let c = &mut pg.connection();
             payment_methods::table
                 .filter(payment_methods::id.eq_any(ids))
                 .order(payment_methods::id)
@@ -210,7 +210,7 @@ pub async fn lock_many(conn: &mut Conn, ids: &[&str]) -> Result<Vec<PaymentMetho
                 .load(c)
                 .await?
         }
-        Conn::Lite(c) => {
+        Conn::Lite(c, _) => {
             payment_methods::table
                 .filter(payment_methods::id.eq_any(ids))
                 .order(payment_methods::id)

@@ -11,7 +11,7 @@ use crate::domain::slug::Slug;
 
 /// A wrapped data key.
 #[derive(Clone, Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = portal_keys)]
+#[diesel(table_name = portal_keys, treat_none_as_default_value = false)]
 pub struct WrappedKey {
     /// The portal whose secrets it seals.
     pub portal_id: String,

@@ -12,7 +12,7 @@ use crate::domain::slug::Slug;
 use crate::domain::text::Metadata;
 
 #[derive(Queryable, Selectable, Insertable)]
-#[diesel(table_name = portals)]
+#[diesel(table_name = portals, treat_none_as_default_value = false)]
 struct PortalRow {
     id: String,
     title: String,

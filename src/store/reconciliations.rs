@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::conn::db;
+use super::kept::condition;
 use super::schema::{
     events, reconciliation_drift, reconciliation_seen, reconciliations, stripe_credentials,
     stripe_modules, stripe_objects,
@@ -19,6 +20,12 @@ use crate::domain::stripe_key::Mode;
 mod row;
 
 use row::ReconciliationRow;
+
+condition!(
+    /// The reconciliation is under way.
+    Running,
+    "reconciliations.status = 'running'"
+);
 
 /// Adds a reconciliation; tells whether it did. It does not when the portal has a sweep of that time.
 ///
@@ -116,7 +123,7 @@ pub async fn due(
 ) -> Result<Vec<Reconciliation>, StoreError> {
     let now = now.as_millis();
     let rows: Vec<ReconciliationRow> = db!(conn, c => reconciliations::table
-        .filter(reconciliations::status.eq(Status::Running.as_str()))
+        .filter(Running)
         .filter(reconciliations::lease_until.is_null().or(reconciliations::lease_until.le(now)))
         .order((reconciliations::created_at, reconciliations::id))
         .limit(limit)
@@ -134,7 +141,7 @@ pub async fn is_running(conn: &mut Conn, portal: &Slug) -> Result<bool, StoreErr
     Ok(db!(conn, c => select(exists(
             reconciliations::table
                 .filter(reconciliations::portal_id.eq(portal.as_str()))
-                .filter(reconciliations::status.eq(Status::Running.as_str())),
+                .filter(Running),
         ))
         .get_result(c)
         .await)?)

@@ -546,3 +546,5 @@ diesel::table! {
 
 diesel::allow_tables_to_appear_in_same_query!(reconciliation_seen, stripe_objects);
 diesel::allow_tables_to_appear_in_same_query!(stripe_credentials, stripe_modules);
+diesel::allow_tables_to_appear_in_same_query!(stripe_credentials, portal_keys);
+diesel::allow_tables_to_appear_in_same_query!(idempotency_keys, portal_keys);

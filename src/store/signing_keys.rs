@@ -11,7 +11,7 @@ use crate::domain::signing_key::{State, Turn};
 
 /// A key.
 #[derive(Clone, Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = signing_keys)]
+#[diesel(table_name = signing_keys, treat_none_as_default_value = false)]
 pub struct StoredKey {
     /// The thumbprint of its public half (RFC 7638); its `kid`.
     pub id: String,

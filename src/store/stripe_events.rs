@@ -107,8 +107,8 @@ pub async fn insert(
 ) -> Result<Vec<(String, String)>, StoreError> {
     let rows: Vec<EventRow> = events.iter().copied().map(EventRow::from).collect();
     Ok(match conn {
-        Conn::Pg(pg) => insert_all(pg, &rows).await?,
-        Conn::Lite(lite) => lite.spawn_blocking(move |c| insert_each(c, &rows)).await?,
+        Conn::Pg(pg) => insert_all(&mut pg.connection(), &rows).await?,
+        Conn::Lite(lite, _) => lite.spawn_blocking(move |c| insert_each(c, &rows)).await?,
     })
 }
 
@@ -122,7 +122,7 @@ struct First {
 
 /// In one statement, whose text is the same for any number of them.
 async fn insert_all(
-    c: &mut AsyncPgConnection,
+    c: &mut &AsyncPgConnection,
     rows: &[EventRow],
 ) -> QueryResult<Vec<(String, String)>> {
     let query = sql_query(

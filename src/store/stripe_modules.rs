@@ -11,7 +11,7 @@ use crate::domain::slug::Slug;
 use crate::domain::stripe_module::{ModuleSettings, OnUnpaid, Origin, Proration, StripeModule};
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = stripe_modules)]
+#[diesel(table_name = stripe_modules, treat_none_as_default_value = false)]
 struct ModuleRow {
     portal_id: String,
     enabled: bool,

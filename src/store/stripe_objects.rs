@@ -3,7 +3,8 @@
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::conn::db;
+use super::conn::{db, send};
+use super::kept::Keep as _;
 use super::schema::stripe_objects;
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;
@@ -38,29 +39,74 @@ pub struct StripeObject {
     pub local_id: String,
 }
 
+#[derive(Insertable)]
+#[diesel(table_name = stripe_objects, treat_none_as_default_value = false)]
+struct ObjectRow<'a> {
+    account_id: &'a str,
+    livemode: bool,
+    stripe_id: &'a str,
+    portal_id: &'a str,
+    kind: &'a str,
+    local_id: &'a str,
+    created_at: i64,
+}
+
+impl<'a> ObjectRow<'a> {
+    fn new(portal: &'a Slug, object: &'a StripeObject, now: Timestamp) -> Self {
+        Self {
+            account_id: &object.account_id,
+            livemode: object.mode.livemode(),
+            stripe_id: &object.stripe_id,
+            portal_id: portal.as_str(),
+            kind: &object.kind,
+            local_id: &object.local_id,
+            created_at: now.as_millis(),
+        }
+    }
+}
+
 /// Adds an object.
 ///
 /// # Errors
-/// What the database answers.
+/// [`super::Unique::StripeObject`] when it is known, or the thing of ours has another one there.
 pub async fn insert(
     conn: &mut Conn,
     portal: &Slug,
     object: &StripeObject,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    db!(conn, c => diesel::insert_into(stripe_objects::table)
-        .values((
-            stripe_objects::account_id.eq(&object.account_id),
-            stripe_objects::livemode.eq(object.mode.livemode()),
-            stripe_objects::stripe_id.eq(&object.stripe_id),
-            stripe_objects::portal_id.eq(portal.as_str()),
-            stripe_objects::kind.eq(&object.kind),
-            stripe_objects::local_id.eq(&object.local_id),
-            stripe_objects::created_at.eq(now.as_millis()),
-        ))
-        .execute(c)
-        .await)?;
+    let row = ObjectRow::new(portal, object, now);
+    db!(conn, c => diesel::insert_into(stripe_objects::table).values(&row).execute(c).await)?;
     Ok(())
+}
+
+/// Adds an object that is not known yet, and leaves a known one as it is.
+///
+/// # Errors
+/// [`super::Unique::StripeObject`] when the thing of ours has another one there; told at the transaction's
+/// end at the latest.
+pub async fn note(
+    conn: &mut Conn,
+    portal: &Slug,
+    object: StripeObject,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let portal = portal.clone();
+    let key = (
+        stripe_objects::account_id,
+        stripe_objects::livemode,
+        stripe_objects::stripe_id,
+    );
+    send!(conn, c => {
+        diesel::insert_into(stripe_objects::table)
+            .values(&ObjectRow::new(&portal, &object, now))
+            .on_conflict(key)
+            .do_nothing()
+            .kept()
+            .execute(c)
+            .await?;
+        Ok(())
+    })
 }
 
 /// The object of that id in this account and mode, and whose it is.

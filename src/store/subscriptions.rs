@@ -1,15 +1,13 @@
 //! Subscriptions.
 
-use diesel::dsl::{exists, select, sql};
+use diesel::dsl::{exists, select};
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
-use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
 
 use super::access::{RulesRow, read_rules, rules};
-use super::conn::db;
+use super::conn::{db, send};
 use super::invoices::LatestRow;
-use super::kept::Keep as _;
+use super::kept::{Keep as _, condition};
 use super::schema::{customers, invoices, stripe_modules, subscription_actions, subscriptions};
 use super::subscription_actions::{ActionRow, StoredAction};
 use super::{Conn, StoreError};
@@ -21,7 +19,10 @@ use crate::domain::stripe_key::Mode;
 use crate::domain::stripe_link::StripeLink;
 use crate::domain::subscription::{Status, Subscription};
 
+mod many;
 mod row;
+
+pub use many::{lock_many, update_locked};
 
 use row::SubscriptionRow;
 
@@ -56,27 +57,28 @@ pub async fn insert(conn: &mut Conn, subscription: &Subscription) -> Result<(), 
     Ok(())
 }
 
-/// Stores a subscription as it is now, if it is still at `expected_version`; tells whether it was.
-/// With the version unchanged only what nobody is shown may differ.
+/// Stores a subscription as it is now; if it is not at `expected_version` any more, the transaction ends
+/// with the error `otherwise`. With the version unchanged only what nobody is shown may differ.
 ///
 /// # Errors
-/// What the database answers.
-pub async fn update(
+/// `otherwise`, and what the database answers; told at the transaction's end at the latest.
+pub async fn must_update(
     conn: &mut Conn,
     subscription: &Subscription,
     expected_version: i64,
-) -> Result<bool, StoreError> {
+    otherwise: StoreError,
+) -> Result<(), StoreError> {
     let row = SubscriptionRow::try_from(subscription)?;
-    let changed = db!(conn, c => diesel::update(
+    send!(conn, c => {
+        let replaced = diesel::update(
             subscriptions::table
                 .filter(subscriptions::id.eq(&row.id))
                 .filter(subscriptions::version.eq(expected_version)),
         )
         .set(&row)
-        .kept()
-        .execute(c)
-        .await)?;
-    Ok(changed == 1)
+        .kept();
+        if replaced.execute(c).await? == 1 { Ok(()) } else { Err(otherwise) }
+    })
 }
 
 /// Removes a subscription that never came to be, if it is still at `expected_version`; tells whether
@@ -323,6 +325,12 @@ pub async fn shown(conn: &mut Conn, id: &str) -> Result<Option<Shown>, StoreErro
     row.map(Shown::try_from).transpose()
 }
 
+condition!(
+    /// The subscription is for one application.
+    WithApplication,
+    "subscriptions.application <> ''"
+);
+
 /// Which subscriptions a list shows.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -373,7 +381,7 @@ pub async fn list(
             // The second says what the first does, so that the partial index is used.
             query = query
                 .filter(subscriptions::application.eq(application))
-                .filter(sql::<Bool>("subscriptions.application <> ''"));
+                .filter(WithApplication);
         }
         if let Some(from) = filter.from {
             query = query.filter(subscriptions::created_at.ge(from.as_millis()));
@@ -396,110 +404,4 @@ pub async fn list(
             .await?
     });
     rows.into_iter().map(Shown::try_from).collect()
-}
-
-/// The subscriptions of these ids, in the order of their ids. Nobody else changes them until the transaction
-/// ends; on SQLite a transaction that writes is alone anyway.
-///
-/// # Errors
-/// What the database answers.
-pub async fn lock_many(conn: &mut Conn, ids: &[&str]) -> Result<Vec<Subscription>, StoreError> {
-    let rows: Vec<SubscriptionRow> = match conn {
-        Conn::Pg(pg) => {
-            let c: &mut diesel_async::AsyncPgConnection = pg;
-            subscriptions::table
-                .filter(subscriptions::id.eq_any(ids))
-                .order(subscriptions::id)
-                .select(SubscriptionRow::as_select())
-                .for_update()
-                .load(c)
-                .await?
-        }
-        Conn::Lite(c) => {
-            subscriptions::table
-                .filter(subscriptions::id.eq_any(ids))
-                .order(subscriptions::id)
-                .select(SubscriptionRow::as_select())
-                .load(c)
-                .await?
-        }
-    };
-    rows.into_iter().map(Subscription::try_from).collect()
-}
-
-/// Stores subscriptions that this transaction has locked, in as few statements as there can be.
-///
-/// # Errors
-/// [`StoreError::Contention`] when one of them is gone, which a lock does not let happen.
-pub async fn update_locked(conn: &mut Conn, all: &[&Subscription]) -> Result<(), StoreError> {
-    let rows: Vec<SubscriptionRow> = all
-        .iter()
-        .map(|subscription| SubscriptionRow::try_from(*subscription))
-        .collect::<Result<_, _>>()?;
-    let wanted = rows.len();
-    let changed = match conn {
-        Conn::Pg(pg) => {
-            let c: &mut diesel_async::AsyncPgConnection = pg;
-            upsert(c, rows).await?
-        }
-        Conn::Lite(lite) => lite.spawn_blocking(move |c| update_each(c, &rows)).await?,
-    };
-    if changed == wanted {
-        Ok(())
-    } else {
-        Err(StoreError::Contention(
-            "a locked subscription is gone".to_owned(),
-        ))
-    }
-}
-
-/// An update of many rows at once. Each is there, because it is locked.
-async fn upsert(
-    c: &mut diesel_async::AsyncPgConnection,
-    rows: Vec<SubscriptionRow>,
-) -> QueryResult<usize> {
-    use subscriptions as s;
-    diesel::insert_into(s::table)
-        .values(rows)
-        .on_conflict(s::id)
-        .do_update()
-        .set((
-            s::plan_id.eq(excluded(s::plan_id)),
-            s::plan_revision.eq(excluded(s::plan_revision)),
-            s::status.eq(excluded(s::status)),
-            s::quantity.eq(excluded(s::quantity)),
-            s::payment_method_id.eq(excluded(s::payment_method_id)),
-            s::period_start.eq(excluded(s::period_start)),
-            s::period_end.eq(excluded(s::period_end)),
-            s::trial_end.eq(excluded(s::trial_end)),
-            s::cancel_at.eq(excluded(s::cancel_at)),
-            s::canceled_at.eq(excluded(s::canceled_at)),
-            s::ended_at.eq(excluded(s::ended_at)),
-            s::unpaid_since.eq(excluded(s::unpaid_since)),
-            s::dunning.eq(excluded(s::dunning)),
-            s::latest_invoice.eq(excluded(s::latest_invoice)),
-            s::scheduled_change.eq(excluded(s::scheduled_change)),
-            s::requested.eq(excluded(s::requested)),
-            s::metadata.eq(excluded(s::metadata)),
-            s::stripe_account.eq(excluded(s::stripe_account)),
-            s::stripe_livemode.eq(excluded(s::stripe_livemode)),
-            s::stripe_id.eq(excluded(s::stripe_id)),
-            s::stripe_item.eq(excluded(s::stripe_item)),
-            s::stripe_at.eq(excluded(s::stripe_at)),
-            s::version.eq(excluded(s::version)),
-            s::updated_at.eq(excluded(s::updated_at)),
-        ))
-        .execute(c)
-        .await
-}
-
-fn update_each(c: &mut diesel::SqliteConnection, rows: &[SubscriptionRow]) -> QueryResult<usize> {
-    let mut changed = 0;
-    for row in rows {
-        let one = diesel::update(subscriptions::table.find(&row.id))
-            .set(row)
-            .kept();
-        changed += diesel::RunQueryDsl::execute(one, c)?;
-    }
-    Ok(changed)
 }

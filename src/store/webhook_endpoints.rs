@@ -12,7 +12,7 @@ use crate::domain::slug::Slug;
 use crate::domain::stripe_key::Mode;
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = stripe_webhook_endpoints, treat_none_as_null = true)]
+#[diesel(table_name = stripe_webhook_endpoints, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct EndpointRow {
     portal_id: String,
     account_id: String,

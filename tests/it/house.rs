@@ -202,6 +202,28 @@ fn files_stay_small_enough_to_be_read() {
     assert!(long.is_empty(), "{long:#?}");
 }
 
+/// Else Diesel prepares each insert anew: columns that are `None` would be left out.
+#[test]
+fn rows_are_inserted_by_statements_of_one_text() {
+    let mut wrong = Vec::new();
+    for path in files_below(&["src/store"]) {
+        let text = fs::read_to_string(&path).unwrap();
+        for (_, row) in text
+            .match_indices("#[derive(")
+            .map(|(at, _)| text.split_at(at))
+        {
+            let attributes = row.split("struct ").next().unwrap_or(row);
+            let derived = attributes.split(")]").next().unwrap_or_default();
+            if derived.contains("Insertable")
+                && !attributes.contains("treat_none_as_default_value = false")
+            {
+                wrong.push(path.clone());
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 #[test]
 fn migrations_have_the_same_names_on_both_engines() {
     let names = |engine: &str| -> BTreeSet<String> {

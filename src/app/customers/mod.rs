@@ -86,9 +86,9 @@ pub(super) async fn locked_customer(
     portal: &Slug,
     name: &CustomerRef,
 ) -> Result<Customer, StoreError> {
-    let seen = visible_customer(conn, context, portal, name).await?;
-    Ok(store::customers::lock(conn, &seen.id)
+    Ok(store::customers::lock_named(conn, portal, name)
         .await?
+        .filter(|customer| may_see(context, &customer.external_id))
         .ok_or_else(Error::not_found)?)
 }
 

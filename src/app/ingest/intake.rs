@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use aws_lc_rs::digest::{Context, SHA256};
 use tokio::sync::mpsc::{self, Receiver, Sender, error::TrySendError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -28,7 +29,7 @@ const QUEUE_MAX_KIB: usize = 64 * 1024;
 /// Events of one transaction.
 const BATCH_MAX: usize = 256;
 /// Stored events that are remembered, so that their copies do not reach the database.
-const REMEMBERED_MAX: usize = 16_384;
+const REMEMBERED_MAX: usize = 65_536;
 /// How often an event may find that another writer was first.
 const RACES_MAX: u32 = 4;
 /// How often a portal's last delivery is written down.
@@ -46,16 +47,32 @@ struct Waiting {
     _room: OwnedSemaphorePermit,
 }
 
+/// A stored event as it is remembered: as much of a SHA-256 as no two events share.
+type Fingerprint = [u8; 16];
+
+fn fingerprint(portal: &Slug, id: &str) -> Fingerprint {
+    let mut context = Context::new(&SHA256);
+    // No name of a portal's has a space in it.
+    for part in [portal.as_str(), " ", id] {
+        context.update(part.as_bytes());
+    }
+    let mut fingerprint = Fingerprint::default();
+    for (to, from) in fingerprint.iter_mut().zip(context.finish().as_ref()) {
+        *to = *from;
+    }
+    fingerprint
+}
+
 /// Which events were stored of late.
 #[derive(Default)]
 struct Remembered {
-    order: VecDeque<Key>,
-    all: HashSet<Key>,
+    order: VecDeque<Fingerprint>,
+    all: HashSet<Fingerprint>,
 }
 
 impl Remembered {
-    fn add(&mut self, key: Key) {
-        if self.all.insert(key.clone()) {
+    fn add(&mut self, key: Fingerprint) {
+        if self.all.insert(key) {
             self.order.push_back(key);
         }
         if self.order.len() > REMEMBERED_MAX
@@ -98,8 +115,7 @@ impl Intake {
             .remembered
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        // Looked up as it is kept.
-        remembered.all.contains(&(portal.clone(), id.to_owned()))
+        remembered.all.contains(&fingerprint(portal, id))
     }
 
     /// Queues an event and waits until it is stored.
@@ -130,7 +146,7 @@ impl Intake {
             .unwrap_or_else(|_| Err(Error::unavailable("the delivery was dropped")))
     }
 
-    fn remember(&self, keys: impl Iterator<Item = Key>) {
+    fn remember(&self, keys: impl Iterator<Item = Fingerprint>) {
         let mut remembered = self
             .remembered
             .lock()
@@ -280,7 +296,7 @@ impl App {
         self.intake.remember(
             unique
                 .iter()
-                .map(|event| (event.portal.clone(), event.id.clone())),
+                .map(|event| fingerprint(&event.portal, &event.id)),
         );
         let mut first = taken.first;
         Ok(events

@@ -19,6 +19,7 @@ use crate::app::customers::{CREATE_CUSTOMER, customer_at_stripe, customer_search
 use crate::app::stripe_errors::failure_of;
 use crate::app::stripe_metadata::{CUSTOMER, OPERATION};
 use crate::clock::Timestamp;
+use crate::domain::credentials::Credentials;
 use crate::domain::error::{Code, Error};
 use crate::domain::operation::{self, Failure, Operation, QUEUED, Status};
 use crate::domain::slug::Slug;
@@ -311,18 +312,15 @@ impl App {
     /// of another account or mode.
     async fn key_of(&self, operation: &Operation) -> Result<Option<ApiKey>, StoreError> {
         let portal = &operation.portal;
-        self.store
-            .read(async |conn| {
-                let version = operation.credentials_version;
-                let found = store::credentials::version(conn, portal, version).await?;
-                let Some(credentials) = found.filter(|it| {
-                    it.account_id == operation.stripe_account && it.mode == operation.mode
-                }) else {
-                    return Ok(None);
-                };
-                self.kept_api_key(conn, portal, &credentials).await
-            })
-            .await
+        let version = operation.credentials_version;
+        let kept = self
+            .store
+            .read(async |conn| self.kept_api_key(conn, portal, version).await)
+            .await?;
+        let pinned = |it: &Credentials| {
+            it.account_id == operation.stripe_account && it.mode == operation.mode
+        };
+        Ok(kept.and_then(|(credentials, key)| pinned(&credentials).then_some(key)))
     }
 
     /// The operation on the portal's current credentials, if they are others of the same account
@@ -422,11 +420,7 @@ impl App {
         conn: &mut store::Conn,
         operation: &Operation,
     ) -> Result<(), StoreError> {
-        if operations::update(conn, operation, operation.version - 1).await? {
-            Ok(())
-        } else {
-            Err(lease_lost())
-        }
+        operations::must_update(conn, operation, operation.version - 1, lease_lost()).await
     }
 
     /// The same step later, or a person, after too many attempts.

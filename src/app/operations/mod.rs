@@ -146,9 +146,11 @@ impl App {
         conn: &mut Conn,
         portal: &Slug,
     ) -> Result<Credentials, StoreError> {
+        if let Some(held) = store::credentials::held(conn, portal, Hold::Shared).await? {
+            return Ok(held);
+        }
         self.enabled(conn, portal).await?;
-        let held = store::credentials::held(conn, portal, Hold::Shared).await?;
-        held.ok_or_else(|| not_ready().into())
+        Err(not_ready().into())
     }
 
     async fn enabled(&self, conn: &mut Conn, portal: &Slug) -> Result<(), StoreError> {
@@ -168,6 +170,23 @@ impl App {
         portal: &Slug,
         credentials: &Credentials,
         new: NewOperation,
+    ) -> Result<Operation, StoreError> {
+        let first =
+            async |conn: &mut Conn, operation: &Operation| self.start(conn, operation).await;
+        self.begin_operation_with(conn, context, portal, credentials, new, first)
+            .await
+    }
+
+    /// As [`App::begin_operation`], with what the operation's first step is when it has the turn at once,
+    /// for a caller who has all it takes at hand.
+    pub(super) async fn begin_operation_with(
+        &self,
+        conn: &mut Conn,
+        context: &Context,
+        portal: &Slug,
+        credentials: &Credentials,
+        new: NewOperation,
+        first: impl AsyncFnOnce(&mut Conn, &Operation) -> Result<Next, StoreError>,
     ) -> Result<Operation, StoreError> {
         let now = self.clock.now();
         let busy = operations::lane_is_busy(conn, portal, &new.lane).await?;
@@ -206,7 +225,7 @@ impl App {
             finished_at: None,
         };
         if !busy {
-            let next = self.start(conn, &operation).await?;
+            let next = first(conn, &operation).await?;
             engine::freeze(conn, &mut operation, next, now).await?;
         }
         operations::insert(conn, &operation).await?;

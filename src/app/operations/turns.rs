@@ -206,6 +206,14 @@ impl App {
     /// Takes the operation whose turn in the lane it is, if nobody works on it and its time has come.
     async fn next_turn(&self, portal: &Slug, lane: &str) -> Result<Option<Operation>, StoreError> {
         let now = self.clock.now();
+        // Looked at before anything is written: mostly nobody waits.
+        let first = self
+            .store
+            .read(async |conn| operations::next_in_lane(conn, portal, lane).await)
+            .await?;
+        if !first.is_some_and(|first| may_be_taken(&first, now)) {
+            return Ok(None);
+        }
         let taken = self
             .store
             .write(async |conn| {

@@ -50,10 +50,14 @@ impl App {
     pub(super) async fn keep_action(
         &self,
         conn: &mut Conn,
-        subscription: &Subscription,
+        (before, subscription): (&Subscription, &Subscription),
         answer: &there::Subscription,
     ) -> Result<(), StoreError> {
         let Some(action) = left_to_do(subscription, answer) else {
+            // Nothing is left to do for what is only now on its way to Stripe.
+            if before.status == Status::Provisioning {
+                return Ok(());
+            }
             return subscription_actions::delete(conn, &subscription.id).await;
         };
         let secret = action

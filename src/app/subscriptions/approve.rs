@@ -61,7 +61,7 @@ impl App {
             };
             self.store_subscription(conn, context, &before, &after)
                 .await?;
-            let begun = self.begin_order(conn, context, (&customer, &after), &credentials, &order);
+            let begun = self.begin_order(conn, context, (&customer, &after), &credentials, order);
             Box::pin(begun).await
         })
         .await
@@ -125,9 +125,8 @@ impl App {
         before: &Subscription,
         after: &Subscription,
     ) -> Result<Outcome, StoreError> {
-        self.store_subscription(conn, context, before, after)
-            .await?;
-        self.shown_subscription(conn, &after.id, false).await
+        self.store_and_show(conn, context, (before, after), false)
+            .await
     }
 }
 

@@ -439,8 +439,9 @@ impl App {
         if !subscription.status.is_final() {
             let after = self.turned(subscription, Status::Canceled)?;
             self.let_nothing_come(conn, &after).await?;
-            self.store_subscription(conn, &operation.context(), subscription, &after)
-                .await?;
+            let (context, change) = (operation.context(), (subscription, &after));
+            let outcome = self.store_and_show(conn, &context, change, false).await?;
+            return Ok(Next::Done(outcome));
         }
         let outcome = self
             .shown_subscription(conn, &subscription.id, false)

@@ -14,7 +14,7 @@ use crate::domain::catalog::PlanOnOffer;
 use crate::domain::credentials::Credentials;
 use crate::domain::customer::{Customer, CustomerRef};
 use crate::domain::error::{Code, Error, FieldCode};
-use crate::domain::operation;
+use crate::domain::operation::{self, Operation};
 use crate::domain::slug::Slug;
 use crate::domain::subscription::{Requested, Status, Subscription};
 use crate::domain::text::Metadata;
@@ -91,7 +91,7 @@ impl App {
             insert(conn, &asked).await?;
             self.record_subscription(conn, context, &asked, "subscription.requested")
                 .await?;
-            let begun = self.begin_order(conn, context, (&customer, &asked), &credentials, &order);
+            let begun = self.begin_order(conn, context, (&customer, &asked), &credentials, order);
             Box::pin(begun).await
         })
         .await
@@ -155,9 +155,8 @@ impl App {
         asked: &Subscription,
     ) -> Result<Begun, StoreError> {
         insert(conn, asked).await?;
-        self.tell_of_subscription(conn, context, asked).await?;
-        let outcome = self.shown_subscription(conn, &asked.id, true).await?;
-        Ok(Begun::Done(outcome))
+        let told = self.tell_of_subscription(conn, context, asked).await?;
+        Ok(Begun::Done(self.outcome_of(conn, told, true).await?))
     }
 
     /// Stores the operation that brings a subscription to Stripe.
@@ -167,17 +166,20 @@ impl App {
         context: &Context,
         (customer, subscription): (&Customer, &Subscription),
         credentials: &Credentials,
-        order: &Order,
+        order: Order,
     ) -> Result<Begun, StoreError> {
         let new = NewOperation {
             kind: operation::Kind::CreateSubscription,
             subject: subscription.id.clone(),
             organization: Some(customer.external_id.clone()),
             lane: customer.id.clone(),
-            state: state_text(order)?,
+            state: state_text(&order)?,
         };
         let portal = &subscription.portal;
-        let begun = self.begin_operation(conn, context, portal, credentials, new);
+        let first = async |_: &mut Conn, operation: &Operation| {
+            self.first_of_order(operation, customer, subscription, order)
+        };
+        let begun = self.begin_operation_with(conn, context, portal, credentials, new, first);
         Ok(Begun::Operation(Box::pin(begun).await?))
     }
 }

@@ -259,6 +259,15 @@ impl App {
     ) -> Result<Outcome, StoreError> {
         let shown = store::subscriptions::shown(conn, id).await?;
         let shown = shown.ok_or_else(|| StoreError::Other(format!("{id} is gone")))?;
+        self.outcome_of(conn, shown, created).await
+    }
+
+    async fn outcome_of(
+        &self,
+        conn: &mut Conn,
+        shown: Shown,
+        created: bool,
+    ) -> Result<Outcome, StoreError> {
         Ok(Outcome::Subscription {
             view: Box::new(self.view_of(conn, shown, true).await?),
             created,
@@ -277,25 +286,51 @@ impl App {
         before: &Subscription,
         after: &Subscription,
     ) -> Result<(), StoreError> {
-        if before == after {
-            return Ok(());
-        }
-        if !store::subscriptions::update(conn, after, before.version).await? {
-            return Err(concurrent().into());
-        }
-        if after.version == before.version {
-            return Ok(());
-        }
-        self.tell_of_subscription(conn, context, after).await
+        let stored = self.stored(conn, context, before, after).await;
+        stored.map(drop)
     }
 
-    /// Writes the audit entry and the event of a subscription's version.
+    /// As [`App::store_subscription`]; gives the subscription as an outcome.
+    async fn store_and_show(
+        &self,
+        conn: &mut Conn,
+        context: &Context,
+        (before, after): (&Subscription, &Subscription),
+        created: bool,
+    ) -> Result<Outcome, StoreError> {
+        match self.stored(conn, context, before, after).await? {
+            Some(shown) => self.outcome_of(conn, shown, created).await,
+            None => self.shown_subscription(conn, &after.id, created).await,
+        }
+    }
+
+    /// Stores what has become of a subscription; gives what was told of it.
+    async fn stored(
+        &self,
+        conn: &mut Conn,
+        context: &Context,
+        before: &Subscription,
+        after: &Subscription,
+    ) -> Result<Option<Shown>, StoreError> {
+        if before == after {
+            return Ok(None);
+        }
+        let otherwise = concurrent().into();
+        store::subscriptions::must_update(conn, after, before.version, otherwise).await?;
+        if after.version == before.version {
+            return Ok(None);
+        }
+        let told = self.tell_of_subscription(conn, context, after).await?;
+        Ok(Some(told))
+    }
+
+    /// Writes the audit entry and the event of a subscription's version; gives what was told.
     pub(super) async fn tell_of_subscription(
         &self,
         conn: &mut Conn,
         context: &Context,
         subscription: &Subscription,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Shown, StoreError> {
         let change = if subscription.version == 1 {
             "subscription.created"
         } else {
@@ -305,7 +340,7 @@ impl App {
             .await?;
         let shown = store::subscriptions::shown(conn, &subscription.id).await?;
         let shown = shown.ok_or_else(concurrent)?;
-        let view = self.view_of(conn, shown, false).await?;
+        let view = self.view_of(conn, shown.clone(), false).await?;
         let organization = view.organization.clone();
         let fact = Fact {
             event_type: change,
@@ -317,7 +352,8 @@ impl App {
                 created: false,
             },
         };
-        self.publish(conn, &subscription.portal, &fact).await
+        self.publish(conn, &subscription.portal, &fact).await?;
+        Ok(shown)
     }
 
     async fn record_subscription(

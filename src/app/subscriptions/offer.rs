@@ -11,6 +11,7 @@ use crate::domain::pricing::{Pricing, Trial};
 use crate::domain::slug::Slug;
 use crate::domain::subscription::{QUANTITY_MAX, Subscription};
 use crate::store::{self, Conn, StoreError, stripe_objects};
+use crate::stripe::catalog::PromotionCode;
 
 /// The plan, if it takes new subscriptions.
 ///
@@ -223,6 +224,23 @@ impl App {
             stripe: method.stripe.id,
         }))
     }
+}
+
+/// The code that this customer may use: its own one, else one for everybody.
+pub(super) fn code_for(customer: Option<&str>, found: Vec<PromotionCode>) -> Option<PromotionCode> {
+    let of = |code: &PromotionCode| code.customer.as_ref().map(|it| it.id().to_owned());
+    let usable = found
+        .into_iter()
+        .filter(|code| code.active)
+        .filter(|code| of(code).is_none_or(|owner| Some(owner.as_str()) == customer));
+    usable.max_by_key(|code| code.customer.is_some())
+}
+
+pub(super) fn no_such_code() -> Error {
+    Error::new(
+        Code::PromotionCodeInvalid,
+        "The promotion code does not exist, or cannot be used any more.",
+    )
 }
 
 fn not_at_stripe() -> Error {

@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::offer::{trial_is_gone, trial_used};
+use super::offer::{code_for, no_such_code, trial_is_gone, trial_used};
 use super::snapshot::{snapshot, spoken_at};
 use crate::app::App;
 use crate::app::customers::{CREATE_CUSTOMER, in_lane};
@@ -189,11 +189,22 @@ impl App {
                     .await;
             }
         }
+        self.first_of_order(operation, &customer, &subscription, order)
+    }
+
+    /// The first step of an order that has just been checked against the rules.
+    pub(super) fn first_of_order(
+        &self,
+        operation: &Operation,
+        customer: &Customer,
+        subscription: &Subscription,
+        order: Order,
+    ) -> Result<Next, StoreError> {
         if let Some(code) = &order.promotion_code {
             let request = catalog::list_promotion_codes(code, Some(true), Page::default());
             return send(FIND_PROMOTION_CODE, request, &order);
         }
-        self.next_of_order(operation, &customer, &subscription, order)
+        self.next_of_order(operation, customer, subscription, order)
     }
 
     /// The first of the steps that write which is still to do.
@@ -356,11 +367,10 @@ impl App {
         }
         self.note_at_stripe(conn, operation, &before, &said.id)
             .await?;
-        self.keep_action(conn, &after, &said).await?;
-        self.store_subscription(conn, &operation.context(), &before, &after)
-            .await?;
+        self.keep_action(conn, (&before, &after), &said).await?;
+        let (context, change) = (operation.context(), (&before, &after));
         let outcome = self
-            .shown_subscription(conn, &after.id, !order.approved)
+            .store_and_show(conn, &context, change, !order.approved)
             .await?;
         Ok(Next::Done(outcome))
     }
@@ -570,23 +580,6 @@ pub(super) fn all_of(owner: &str, after: Option<&str>) -> FrozenRequest {
         page: Page::largest(after),
         ..SubscriptionFilter::default()
     })
-}
-
-/// The code that this customer may use: its own one, else one for everybody.
-fn code_for(customer: Option<&str>, found: Vec<PromotionCode>) -> Option<PromotionCode> {
-    let of = |code: &PromotionCode| code.customer.as_ref().map(|it| it.id().to_owned());
-    let usable = found
-        .into_iter()
-        .filter(|code| code.active)
-        .filter(|code| of(code).is_none_or(|owner| Some(owner.as_str()) == customer));
-    usable.max_by_key(|code| code.customer.is_some())
-}
-
-fn no_such_code() -> Error {
-    Error::new(
-        Code::PromotionCodeInvalid,
-        "The promotion code does not exist, or cannot be used any more.",
-    )
 }
 
 pub(super) fn given_up() -> Error {

@@ -131,12 +131,6 @@ impl App {
         id: &str,
     ) -> Result<(), StoreError> {
         let (account, mode) = (operation.stripe_account.as_str(), operation.mode);
-        if stripe_objects::find(conn, account, mode, id)
-            .await?
-            .is_some()
-        {
-            return Ok(());
-        }
         let object = StripeObject {
             account_id: account.to_owned(),
             mode,
@@ -144,6 +138,6 @@ impl App {
             kind: stripe_objects::SUBSCRIPTION.to_owned(),
             local_id: subscription.id.clone(),
         };
-        stripe_objects::insert(conn, &subscription.portal, &object, self.clock.now()).await
+        stripe_objects::note(conn, &subscription.portal, object, self.clock.now()).await
     }
 }

@@ -10,7 +10,7 @@ use crate::domain::slug::Slug;
 use crate::domain::stripe_key::Mode;
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = reconciliations, treat_none_as_null = true)]
+#[diesel(table_name = reconciliations, treat_none_as_null = true, treat_none_as_default_value = false)]
 pub(super) struct ReconciliationRow {
     pub(super) id: String,
     portal_id: String,

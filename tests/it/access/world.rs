@@ -6,7 +6,7 @@ use portal_billing::domain::slug::Slug;
 use portal_billing::domain::subscription::{Dunning, Status, Subscription};
 use portal_billing::domain::text::Metadata;
 use portal_billing::ids::{Ids, Kind};
-use portal_billing::store::{Store, customers, subscriptions};
+use portal_billing::store::{Store, StoreError, customers, subscriptions};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -132,12 +132,14 @@ impl World {
         let mut after = subscription.clone();
         change(&mut after);
         after.version += 1;
-        let changed = self
-            .store
-            .write(async |conn| subscriptions::update(conn, &after, subscription.version).await)
+        let otherwise = || StoreError::Contention("it has changed".to_owned());
+        self.store
+            .write(async |conn| {
+                let before = subscription.version;
+                subscriptions::must_update(conn, &after, before, otherwise()).await
+            })
             .await
             .unwrap();
-        assert!(changed);
         after
     }
 
