@@ -515,7 +515,6 @@ impl App {
     }
 }
 
-/// Why something could not be read and taken over.
 /// A question to Stripe.
 struct Asked {
     /// When it was asked, by Stripe's clock.
@@ -524,6 +523,7 @@ struct Asked {
     before: Mark,
 }
 
+/// Why something could not be read and taken over.
 enum Failed {
     Store(StoreError),
     Stripe(StripeError),

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::digest::{SHA256, digest};
 use tokio::sync::mpsc::{self, Receiver, Sender, error::TrySendError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -51,16 +51,10 @@ struct Waiting {
 type Fingerprint = [u8; 16];
 
 fn fingerprint(portal: &Slug, id: &str) -> Fingerprint {
-    let mut context = Context::new(&SHA256);
     // No name of a portal's has a space in it.
-    for part in [portal.as_str(), " ", id] {
-        context.update(part.as_bytes());
-    }
-    let mut fingerprint = Fingerprint::default();
-    for (to, from) in fingerprint.iter_mut().zip(context.finish().as_ref()) {
-        *to = *from;
-    }
-    fingerprint
+    let whole = digest(&SHA256, format!("{portal} {id}").as_bytes());
+    let first = whole.as_ref().first_chunk();
+    first.copied().unwrap_or_default()
 }
 
 /// Which events were stored of late.

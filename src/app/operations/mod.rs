@@ -339,10 +339,8 @@ impl App {
             version: before.version + 1,
             ..before
         };
-        if operations::update(conn, &operation, operation.version - 1).await? {
-            Ok(operation)
-        } else {
-            Err(super::portals::concurrent().into())
-        }
+        let otherwise = super::portals::concurrent().into();
+        operations::must_update(conn, &operation, before.version, otherwise).await?;
+        Ok(operation)
     }
 }

@@ -65,29 +65,23 @@ impl App {
     /// The answer of an operation that another process may have ended; takes the turn of one whose
     /// lane has become free.
     async fn seen(&self, id: &str) -> Result<Option<Rendered>, Error> {
-        let now = self.clock.now();
-        let (operation, answer, may_start) = self
+        let (operation, answer) = self
             .store
             .read(async |conn| {
                 let operation = operations::by_id(conn, id).await?;
                 let operation = operation.ok_or_else(Error::not_found)?;
-                if operation.is_over() {
-                    let answer = self.answer_of(conn, &operation).await?;
-                    return Ok((operation, answer, false));
-                }
-                if operation.step != QUEUED || operation.lane_held {
-                    return Ok((operation, None, false));
-                }
-                // Looked at before anything is written: in a long line, all but one look in vain.
-                let first = operations::next_in_lane(conn, &operation.portal, &operation.lane);
-                let first = first.await?.is_some_and(|first| may_be_taken(&first, now));
-                Ok((operation, None, first))
+                let answer = if operation.is_over() {
+                    self.answer_of(conn, &operation).await?
+                } else {
+                    None
+                };
+                Ok((operation, answer))
             })
             .await?;
         if answer.is_none() && operation.is_over() {
             return Ok(Some(self.render.outcome(&Outcome::Accepted(operation))));
         }
-        if may_start {
+        if operation.step == QUEUED && !operation.lane_held {
             self.start_turn(&operation.portal, &operation.lane).await;
         }
         Ok(answer)
@@ -206,7 +200,8 @@ impl App {
     /// Takes the operation whose turn in the lane it is, if nobody works on it and its time has come.
     async fn next_turn(&self, portal: &Slug, lane: &str) -> Result<Option<Operation>, StoreError> {
         let now = self.clock.now();
-        // Looked at before anything is written: mostly nobody waits.
+        // Looked at before anything is written: mostly nobody waits, and in a long line all but one look
+        // in vain.
         let first = self
             .store
             .read(async |conn| operations::next_in_lane(conn, portal, lane).await)
