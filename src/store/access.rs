@@ -1,9 +1,9 @@
 //! What decisions about access are made from: one indexed query per decision, of the columns it needs.
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 
 use super::conn::db;
+use super::kept::RunQueryDsl;
 use super::schema::{customers, event_heads, portals, stripe_modules, subscriptions};
 use super::stripe_modules::read_on_unpaid;
 use super::{Conn, StoreError};

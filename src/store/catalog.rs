@@ -1,9 +1,9 @@
 //! Products, their plans, and the revisions of plans.
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 
 use super::conn::db;
+use super::kept::RunQueryDsl;
 use super::pricing;
 use super::schema::{plan_revisions, plans, products};
 use super::{Conn, StoreError};

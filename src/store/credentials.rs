@@ -3,10 +3,10 @@
 
 use diesel::dsl::exists;
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 use serde::{Deserialize, Serialize};
 
 use super::conn::db;
+use super::kept::RunQueryDsl;
 use super::portal_keys::WrappedKey;
 use super::schema::{portal_keys, stripe_credentials, stripe_modules, stripe_webhook_secrets};
 use super::{Conn, StoreError};

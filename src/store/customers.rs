@@ -1,11 +1,10 @@
 //! Customers.
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 use serde::{Deserialize, Serialize};
 
 use super::conn::db;
-use super::kept::Keep as _;
+use super::kept::{Keep as _, RunQueryDsl};
 use super::schema::{customers, subscriptions};
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;

@@ -6,10 +6,9 @@ use std::collections::HashSet;
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Text};
-use diesel_async::RunQueryDsl;
 
 use super::conn::db;
-use super::kept::condition;
+use super::kept::{RunQueryDsl, condition};
 use super::schema::webhook_deliveries;
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;

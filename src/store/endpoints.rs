@@ -2,10 +2,10 @@
 //! which delivers to this service, is in `webhook_endpoints`.)
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 
 use super::conn::db;
 use super::deliveries::Pending;
+use super::kept::RunQueryDsl;
 use super::schema::{event_heads, webhook_deliveries, webhook_endpoint_secrets, webhook_endpoints};
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;

@@ -3,10 +3,10 @@
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Nullable, Text};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::AsyncPgConnection;
 
 use super::conn::db;
-use super::kept::{Keep as _, column};
+use super::kept::{Keep as _, RunQueryDsl, column};
 use super::schema::{event_heads, events};
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;

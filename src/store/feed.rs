@@ -1,9 +1,9 @@
 //! The event feed, read: by portals that poll, by the fan-out to webhook endpoints, by replays.
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 
 use super::conn::db;
+use super::kept::RunQueryDsl;
 use super::schema::{event_heads, events};
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;

@@ -3,10 +3,9 @@
 
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use diesel_async::RunQueryDsl;
 
 use super::conn::{db, send};
-use super::kept::Keep as _;
+use super::kept::{Keep as _, RunQueryDsl};
 use super::portal_keys::WrappedKey;
 use super::schema::{idempotency_keys, portal_keys};
 use super::{Conn, StoreError};

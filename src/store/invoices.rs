@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 
 use super::conn::db;
-use super::kept::Keep as _;
+use super::kept::{Keep as _, RunQueryDsl};
 use super::schema::{customers, invoice_lines, invoices};
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;

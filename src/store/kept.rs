@@ -1,11 +1,128 @@
-//! Statements that are prepared once for each connection.
+//! Statements that are prepared once for each connection, and whose text is written once.
 //!
 //! Diesel prepares each `UPDATE` and each upsert anew, because which columns they set may differ from call
-//! to call. Ours set the same columns each time, or have a few forms.
+//! to call. Ours set the same columns each time, or have a few forms. And it writes the text of each statement
+//! at each call, also when all it needs is which of those that are prepared it is.
+
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
 
 use diesel::QueryResult;
 use diesel::backend::Backend;
-use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::query_builder::{AsQuery, AstPass, Query, QueryBuilder, QueryFragment, QueryId};
+use diesel::query_dsl::methods::LimitDsl;
+use diesel_async::AsyncConnectionCore;
+use diesel_async::methods::{ExecuteDsl, LoadQuery};
+use diesel_async::return_futures::{GetResult, LoadFuture};
+
+/// diesel-async's methods of this name, for statements whose text is [`Written`] once. It has their name so
+/// that Diesel's own, which its prelude brings along, is not in the way.
+pub(super) trait RunQueryDsl<C: AsyncConnectionCore>: Sized {
+    fn execute<'conn, 'query>(self, conn: &'conn mut C) -> C::ExecuteFuture<'conn, 'query>
+    where
+        Written<Self>: ExecuteDsl<C> + 'query,
+    {
+        ExecuteDsl::execute(Written(self), conn)
+    }
+
+    fn load<'query, 'conn, U>(
+        self,
+        conn: &'conn mut C,
+    ) -> LoadFuture<'conn, 'query, Written<Self::Query>, C, U>
+    where
+        U: Send,
+        Self: AsQuery,
+        Written<Self::Query>: LoadQuery<'query, C, U> + 'query,
+    {
+        diesel_async::RunQueryDsl::load(Written(self.as_query()), conn)
+    }
+
+    fn get_result<'query, 'conn, U>(
+        self,
+        conn: &'conn mut C,
+    ) -> GetResult<'conn, 'query, Written<Self::Query>, C, U>
+    where
+        U: Send + 'conn,
+        Self: AsQuery,
+        Written<Self::Query>: LoadQuery<'query, C, U> + 'query,
+    {
+        diesel_async::RunQueryDsl::get_result(Written(self.as_query()), conn)
+    }
+
+    fn first<'query, 'conn, U>(
+        self,
+        conn: &'conn mut C,
+    ) -> GetResult<'conn, 'query, Written<<Self::Output as AsQuery>::Query>, C, U>
+    where
+        U: Send + 'conn,
+        Self: LimitDsl,
+        Self::Output: AsQuery,
+        Written<<Self::Output as AsQuery>::Query>: LoadQuery<'query, C, U> + 'query,
+    {
+        self.limit(1).get_result(conn)
+    }
+}
+
+impl<Q, C: AsyncConnectionCore> RunQueryDsl<C> for Q {}
+
+/// A whole statement. If Diesel tells statements like it apart by their type alone, the text is written the
+/// first time and copied from then on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Written<Q>(Q);
+
+/// The texts that were written, by the statement's type and the engine's.
+static TEXTS: RwLock<Option<HashMap<(TypeId, TypeId), &'static str>>> = RwLock::new(None);
+
+impl<Q, DB> QueryFragment<DB> for Written<Q>
+where
+    DB: Backend + 'static,
+    DB::QueryBuilder: Default,
+    Q: QueryFragment<DB> + QueryId,
+{
+    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        self.0.walk_ast(out)
+    }
+
+    fn to_sql(&self, out: &mut DB::QueryBuilder, backend: &DB) -> QueryResult<()> {
+        // What decides is what decides whether Diesel takes a prepared statement by its type.
+        let id = match Q::query_id() {
+            Some(id) if self.0.is_safe_to_cache_prepared(backend)? => id,
+            _ => return self.0.to_sql(out, backend),
+        };
+        let key = (id, TypeId::of::<DB>());
+        let texts = TEXTS.read().unwrap_or_else(PoisonError::into_inner);
+        let known = texts.as_ref().and_then(|texts| texts.get(&key).copied());
+        drop(texts);
+        let text = match known {
+            Some(text) => text,
+            None => {
+                let mut builder = DB::QueryBuilder::default();
+                self.0.to_sql(&mut builder, backend)?;
+                // As many as there are statements in the program, for as long as it runs.
+                let text: &'static str = builder.finish().leak();
+                let mut texts = TEXTS.write().unwrap_or_else(PoisonError::into_inner);
+                texts.get_or_insert_default().insert(key, text);
+                text
+            }
+        };
+        out.push_sql(text);
+        Ok(())
+    }
+
+    fn is_safe_to_cache_prepared(&self, backend: &DB) -> QueryResult<bool> {
+        self.0.is_safe_to_cache_prepared(backend)
+    }
+}
+
+impl<Q: QueryId> QueryId for Written<Q> {
+    type QueryId = Q::QueryId;
+    const HAS_STATIC_QUERY_ID: bool = Q::HAS_STATIC_QUERY_ID;
+}
+
+impl<Q: Query> Query for Written<Q> {
+    type SqlType = Q::SqlType;
+}
 
 /// A statement whose text is one of a few.
 #[derive(Clone, Copy, Debug)]

@@ -42,6 +42,7 @@ pub mod stripe_modules;
 pub mod stripe_objects;
 pub mod subscription_actions;
 pub mod subscriptions;
+mod together;
 pub mod webhook_endpoints;
 
 pub use conn::Conn;
@@ -49,6 +50,8 @@ pub use error::{StoreError, Unique};
 
 use conn::Use;
 use pooled::Pooled;
+use subscriptions::Shown;
+use together::Together;
 
 /// How often a unit of work that met contention runs again before the caller hears 503.
 const MAX_ATTEMPTS: u32 = 6;
@@ -110,6 +113,8 @@ pub struct StoreSettings {
 pub struct Store {
     shared: Arc<Shared>,
     local: Arc<Local>,
+    /// Reads of one subscription each.
+    shown: Arc<Together<Shown>>,
 }
 
 struct Shared {
@@ -134,7 +139,11 @@ impl Store {
             lite_writer: Mutex::new(None),
             commits: AtomicU64::new(0),
         });
-        Ok(Self { shared, local })
+        Ok(Self {
+            shared,
+            local,
+            shown: Arc::default(),
+        })
     }
 
     /// The same database through connections of its own: pools shared between workers contend.
@@ -143,6 +152,7 @@ impl Store {
         Ok(Self {
             shared: Arc::clone(&self.shared),
             local,
+            shown: Arc::default(),
         })
     }
 
@@ -176,6 +186,19 @@ impl Store {
                 other => return other,
             }
         }
+    }
+
+    /// The subscription of that id, in whichever portal, with all that is shown of it; one statement for all that
+    /// are asked for at once.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub async fn shown_subscription(&self, id: &str) -> Result<Option<Shown>, StoreError> {
+        let read = async |ids: &[&str]| {
+            self.read(async |conn| subscriptions::shown_of(conn, ids).await)
+                .await
+        };
+        self.shown.get(id, read).await
     }
 
     /// Reads and writes in one transaction: all of it or nothing. The closure may run several times.

@@ -1,11 +1,10 @@
 //! Durable operations: stored before anything is sent, leased to one worker at a time.
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 use serde::{Deserialize, Serialize};
 
 use super::conn::{db, send};
-use super::kept::{Keep as _, condition};
+use super::kept::{Keep as _, RunQueryDsl, condition};
 use super::schema::operations;
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;

@@ -1,10 +1,9 @@
 //! Payment methods.
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 
 use super::conn::db;
-use super::kept::Keep as _;
+use super::kept::{Keep as _, RunQueryDsl};
 use super::schema::payment_methods;
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;

@@ -2,9 +2,9 @@
 //! calls these has the product locked.
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 
 use super::conn::db;
+use super::kept::RunQueryDsl;
 use super::schema::{plan_revisions, plans};
 use super::{Conn, StoreError, pricing};
 use crate::clock::Timestamp;

@@ -1,9 +1,9 @@
 //! Data keys of portals, wrapped by a master key.
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 
 use super::conn::db;
+use super::kept::RunQueryDsl;
 use super::schema::portal_keys;
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;

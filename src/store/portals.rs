@@ -1,9 +1,9 @@
 //! Portals.
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 
 use super::conn::db;
+use super::kept::RunQueryDsl;
 use super::schema::portals;
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;

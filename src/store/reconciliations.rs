@@ -2,10 +2,9 @@
 
 use diesel::dsl::{exists, max, not, select};
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 
 use super::conn::db;
-use super::kept::condition;
+use super::kept::{RunQueryDsl, condition};
 use super::schema::{
     events, reconciliation_drift, reconciliation_seen, reconciliations, stripe_credentials,
     stripe_modules, stripe_objects,

@@ -1,9 +1,9 @@
 //! The keys that sign what this service says, sealed under the master key.
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 
 use super::conn::db;
+use super::kept::RunQueryDsl;
 use super::schema::signing_keys;
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;

@@ -1,9 +1,9 @@
 //! The Stripe module of each portal.
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 
 use super::conn::db;
+use super::kept::RunQueryDsl;
 use super::schema::stripe_modules;
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;

@@ -1,10 +1,9 @@
 //! Which objects at Stripe belong to which portal; what binds a portal to its account and mode.
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 
 use super::conn::{db, send};
-use super::kept::Keep as _;
+use super::kept::{Keep as _, RunQueryDsl};
 use super::schema::stripe_objects;
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;

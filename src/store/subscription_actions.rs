@@ -1,10 +1,9 @@
 //! What consumers have to do to finish a subscription.
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 
 use super::conn::db;
-use super::kept::Keep as _;
+use super::kept::{Keep as _, RunQueryDsl};
 use super::schema::subscription_actions;
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;

@@ -1,13 +1,13 @@
 //! Subscriptions.
 
-use diesel::dsl::{exists, select};
+use diesel::dsl::{exists, select, sql};
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
+use diesel::sql_types::{Bool, Text};
 
 use super::access::{RulesRow, read_rules, rules};
 use super::conn::{db, send};
 use super::invoices::LatestRow;
-use super::kept::{Keep as _, condition};
+use super::kept::{Keep as _, RunQueryDsl, condition};
 use super::schema::{customers, invoices, stripe_modules, subscription_actions, subscriptions};
 use super::subscription_actions::{ActionRow, StoredAction};
 use super::{Conn, StoreError};
@@ -323,6 +323,35 @@ pub async fn shown(conn: &mut Conn, id: &str) -> Result<Option<Shown>, StoreErro
         .await
         .optional())?;
     row.map(Shown::try_from).transpose()
+}
+
+/// As [`shown`], of several subscriptions, by id; those that are not there are left out.
+pub(super) async fn shown_of(
+    conn: &mut Conn,
+    ids: &[&str],
+) -> Result<Vec<(String, Shown)>, StoreError> {
+    let rows: Vec<ShownRow> = match conn {
+        Conn::Pg(pg) => {
+            let c = &mut pg.connection();
+            shown!()
+                .filter(subscriptions::id.eq_any(ids))
+                .load(c)
+                .await?
+        }
+        Conn::Lite(c, _) => {
+            let ids = serde_json::Value::from(ids).to_string();
+            let among = sql::<Bool>("subscriptions.id IN (SELECT value FROM json_each(");
+            shown!()
+                .filter(among.bind::<Text, _>(ids).sql("))"))
+                .kept()
+                .load(c)
+                .await?
+        }
+    };
+    let shown = rows.into_iter().map(Shown::try_from);
+    shown
+        .map(|shown| shown.map(|shown| (shown.subscription.id.clone(), shown)))
+        .collect()
 }
 
 condition!(

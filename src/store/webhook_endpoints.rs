@@ -1,9 +1,9 @@
 //! The webhook endpoint registered at Stripe, one per portal.
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 
 use super::conn::db;
+use super::kept::RunQueryDsl;
 use super::schema::stripe_webhook_endpoints;
 use super::{Conn, StoreError};
 use crate::clock::Timestamp;

@@ -106,11 +106,19 @@ async fn visible(
     portal: &Slug,
     id: &str,
 ) -> Result<Shown, StoreError> {
-    Ok(store::subscriptions::shown(conn, id)
-        .await?
+    let shown = store::subscriptions::shown(conn, id).await?;
+    Ok(seen(context, portal, shown)?)
+}
+
+/// What was found, if the caller may see it.
+///
+/// # Errors
+/// `not_found`.
+fn seen(context: &Context, portal: &Slug, found: Option<Shown>) -> Result<Shown, Error> {
+    found
         .filter(|shown| shown.subscription.portal == *portal)
         .filter(|shown| is_for(context, &shown.organization))
-        .ok_or_else(Error::not_found)?)
+        .ok_or_else(Error::not_found)
 }
 
 /// As [`visible`]; until the transaction ends nobody else changes the subscriptions of its customer or
@@ -141,14 +149,15 @@ impl App {
         portal: &Slug,
         id: &str,
     ) -> Result<SubscriptionView, Error> {
-        let found = self
+        let shown = self.store.shown_subscription(id).await?;
+        let shown = seen(context, portal, shown)?;
+        if shown.action.is_none() {
+            return Ok(self.shown_with(shown, None));
+        }
+        let opened = self
             .store
-            .read(async |conn| {
-                let shown = visible(conn, context, portal, id).await?;
-                self.view_of(conn, shown, true).await
-            })
-            .await?;
-        Ok(found)
+            .read(async |conn| self.view_of(conn, shown.clone(), true).await);
+        Ok(opened.await?)
     }
 
     /// Subscriptions of the portal, newest first; for a caller that is bound to an organization its
@@ -188,32 +197,28 @@ impl App {
     async fn view_of(
         &self,
         conn: &mut Conn,
-        shown: Shown,
+        mut shown: Shown,
         with_secret: bool,
     ) -> Result<SubscriptionView, StoreError> {
-        let Shown {
-            subscription,
-            organization,
-            stripe_customer,
-            rules,
-            action,
-            latest_invoice,
-        } = shown;
-        let action = match action {
+        let action = match shown.action.take() {
             None => None,
             Some(stored) => Some(
-                self.open_action(conn, &subscription, stored, with_secret)
+                self.open_action(conn, &shown.subscription, stored, with_secret)
                     .await?,
             ),
         };
-        Ok(self.viewed(
-            subscription,
-            organization,
-            stripe_customer.as_ref(),
+        Ok(self.shown_with(shown, action))
+    }
+
+    fn shown_with(&self, shown: Shown, action: Option<ActionView>) -> SubscriptionView {
+        self.viewed(
+            shown.subscription,
+            shown.organization,
+            shown.stripe_customer.as_ref(),
             action,
-            latest_invoice,
-            rules,
-        ))
+            shown.latest_invoice,
+            shown.rules,
+        )
     }
 
     /// A subscription with what is shown of it, as it is now.

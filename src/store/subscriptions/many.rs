@@ -3,9 +3,9 @@
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::AsyncPgConnection;
 
-use super::super::kept::{Keep as _, column};
+use super::super::kept::{Keep as _, RunQueryDsl, column};
 use super::super::schema::subscriptions;
 use super::super::{Conn, StoreError};
 use super::row::SubscriptionRow;

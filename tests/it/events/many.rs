@@ -2,19 +2,61 @@
 //! their order.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use super::{endpoint, id_of, publish, service};
 use crate::reliability::score::Score;
 use crate::reliability::{Dice, of_tier, seed};
 use crate::support::database::{Database, on_both_databases};
 use crate::support::receiver::{Reaction, Received, Receiver};
+use crate::support::service::Service;
 
 on_both_databases!(nothing_is_lost_and_everything_is_in_order);
 
 const SUBJECTS: usize = 40;
 /// Deliveries out of a hundred that fail, each in another way.
 const FAILING: u64 = 12;
+
+/// Looks at the database, one after the other, in which nothing is done: more than any machine needs.
+const LOOKS_MAX: usize = 20_000;
+/// Until when nothing is to be done: the time for which the oldest attempt, or the endpoint's next one, is planned.
+const NOTHING_UNTIL: &str = "SELECT CASE WHEN planned > not_before THEN planned ELSE not_before END AS count \
+     FROM webhook_endpoints, (SELECT CAST(COALESCE(MIN(next_attempt_at), 0) AS BIGINT) AS planned \
+     FROM webhook_deliveries WHERE status = 'pending') AS pending";
+
+/// What the receiver has taken.
+#[derive(Default)]
+struct Book {
+    /// Subject and sequence, as they came.
+    entries: Vec<(String, i64)>,
+    ids: BTreeSet<String>,
+}
+
+impl Book {
+    fn take(&mut self, it: &Received) {
+        self.entries.push((it.subject(), it.sequence()));
+        self.ids.insert(it.id().to_owned());
+    }
+}
+
+/// Lets time pass until it is over: to the next attempt, and only when there is none to be made now. A clock that
+/// turns faster than the service works would tell it that whatever it has taken was held up for too long.
+async fn pass_time(service: &Service, receiver: &Receiver, over: impl Fn() -> bool) {
+    let (mut looks, mut arrived) = (0, 0);
+    while !over() {
+        let until = service.database.count(NOTHING_UNTIL).await;
+        let wait = until - service.clock.now().as_millis();
+        service.clock.advance_millis(wait.max(0));
+        let count = receiver.received_count();
+        looks = if wait > 0 || count > arrived {
+            0
+        } else {
+            looks + 1
+        };
+        arrived = count;
+        assert!(looks < LOOKS_MAX, "nothing is sent any more");
+    }
+}
 
 #[expect(clippy::too_many_lines, reason = "one life, told in its order")]
 async fn nothing_is_lost_and_everything_is_in_order(engine: Database) {
@@ -23,7 +65,8 @@ async fn nothing_is_lost_and_everything_is_in_order(engine: Database) {
     let service = service(engine, &[("deliveries.timeout_ms", "1000")]).await;
     let dice = Mutex::new(Dice(seed()));
     // What the receiver has taken for good, by its own book.
-    let taken: &'static Mutex<Vec<(String, i64, String)>> = Box::leak(Box::default());
+    let book: Arc<Mutex<Book>> = Arc::default();
+    let taken = Arc::clone(&book);
     let receiver = Receiver::deciding(move |it| {
         let number = dice.lock().unwrap().roll();
         let reaction = match number % 100 {
@@ -39,8 +82,7 @@ async fn nothing_is_lost_and_everything_is_in_order(engine: Database) {
             _ => Reaction::Status(200),
         };
         if number % 100 >= FAILING - 1 {
-            let entry = (it.subject(), it.sequence(), it.id().to_owned());
-            taken.lock().unwrap().push(entry);
+            taken.lock().unwrap().take(it);
         }
         reaction
     })
@@ -64,37 +106,13 @@ async fn nothing_is_lost_and_everything_is_in_order(engine: Database) {
         publish(&service, "acme", &facts).await;
         published += facts.len();
     }
-    // Time passes until everything has been taken.
-    let all = |_: &[Received]| {
-        let taken = taken.lock().unwrap();
-        let ids: BTreeSet<&str> = taken.iter().map(|(_, _, id)| id.as_str()).collect();
-        ids.len() == wanted
-    };
-    let turning = async {
-        // Time passes while nothing arrives: the longer, the faster.
-        let (mut seen, mut idle, mut step) = (0, 0, 1_000);
-        loop {
-            // Asking takes its time.
-            service.get("/healthz").await.expect(200);
-            let count = receiver.received_count();
-            (idle, step) = match (count == seen, idle) {
-                (false, _) => (0, 1_000),
-                (true, 0..40) => (idle + 1, step),
-                (true, _) => {
-                    service.clock.advance_millis(step);
-                    (0, (step * 2).min(3_600_000))
-                }
-            };
-            seen = count;
-        }
-    };
-    tokio::select! {
-        _ = receiver.until(all) => {}
-        never = turning => never,
-    }
-    let taken = taken.lock().unwrap().clone();
+    pass_time(&service, &receiver, || {
+        book.lock().unwrap().ids.len() == wanted
+    })
+    .await;
+    let taken = book.lock().unwrap().entries.clone();
     let mut firsts: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
-    for (subject, sequence, _) in &taken {
+    for (subject, sequence) in &taken {
         let seen = firsts.entry(subject).or_default();
         // Once more is allowed, as long as it is the newest that has been seen.
         if seen.last() != Some(sequence) {
