@@ -71,8 +71,25 @@ impl<Q, C: AsyncConnectionCore> RunQueryDsl<C> for Q {}
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Written<Q>(Q);
 
-/// The texts that were written, by the statement's type and the engine's.
-static TEXTS: RwLock<Option<HashMap<(TypeId, TypeId), &'static str>>> = RwLock::new(None);
+/// The type of a statement, and its engine's.
+type Key = (TypeId, TypeId);
+
+/// The texts that were written.
+static TEXTS: RwLock<Option<HashMap<Key, &'static str>>> = RwLock::new(None);
+
+fn text_of(key: Key) -> Option<&'static str> {
+    let texts = TEXTS.read().unwrap_or_else(PoisonError::into_inner);
+    texts.as_ref()?.get(&key).copied()
+}
+
+/// As many as there are statements in the program, for as long as it runs.
+fn remember(key: Key, text: String) -> &'static str {
+    let mut texts = TEXTS.write().unwrap_or_else(PoisonError::into_inner);
+    texts
+        .get_or_insert_default()
+        .entry(key)
+        .or_insert_with(|| text.leak())
+}
 
 impl<Q, DB> QueryFragment<DB> for Written<Q>
 where
@@ -91,20 +108,12 @@ where
             _ => return self.0.to_sql(out, backend),
         };
         let key = (id, TypeId::of::<DB>());
-        let texts = TEXTS.read().unwrap_or_else(PoisonError::into_inner);
-        let known = texts.as_ref().and_then(|texts| texts.get(&key).copied());
-        drop(texts);
-        let text = match known {
-            Some(text) => text,
-            None => {
-                let mut builder = DB::QueryBuilder::default();
-                self.0.to_sql(&mut builder, backend)?;
-                // As many as there are statements in the program, for as long as it runs.
-                let text: &'static str = builder.finish().leak();
-                let mut texts = TEXTS.write().unwrap_or_else(PoisonError::into_inner);
-                texts.get_or_insert_default().insert(key, text);
-                text
-            }
+        let text = if let Some(text) = text_of(key) {
+            text
+        } else {
+            let mut builder = DB::QueryBuilder::default();
+            self.0.to_sql(&mut builder, backend)?;
+            remember(key, builder.finish())
         };
         out.push_sql(text);
         Ok(())

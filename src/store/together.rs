@@ -112,3 +112,86 @@ async fn alone<T>(
     let found = read(&[id]).await?;
     Ok(found.into_iter().next().map(|(_, found)| found))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+    use std::future::pending;
+
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    /// What is stored under every id but `none`.
+    fn found(ids: &[&str]) -> Vec<(String, String)> {
+        let there = ids.iter().filter(|id| **id != "none");
+        there
+            .map(|id| ((*id).to_owned(), format!("of {id}")))
+            .collect()
+    }
+
+    fn failure() -> StoreError {
+        StoreError::Unavailable("for a test".to_owned())
+    }
+
+    #[tokio::test]
+    async fn reads_that_wait_are_one_statement_and_each_has_its_own_answer() {
+        let together = Together::default();
+        let statements = RefCell::new(Vec::new());
+        let read = async |ids: &[&str]| {
+            statements.borrow_mut().push(ids.len());
+            tokio::task::yield_now().await;
+            Ok(found(ids))
+        };
+        let ids: Vec<String> = (0..100).map(|number| format!("{}", number % 90)).collect();
+        let answers = join_all(ids.iter().map(|id| together.get(id, &read))).await;
+        for (id, answer) in ids.iter().zip(answers) {
+            assert_eq!(answer.unwrap(), Some(format!("of {id}")));
+        }
+        assert_eq!(*statements.borrow(), [64, 36]);
+        assert_eq!(together.get("none", &read).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn when_a_statement_fails_each_finds_out_for_itself() {
+        let together = Together::default();
+        let statements = Cell::new(0);
+        let read = async |ids: &[&str]| {
+            statements.set(statements.get() + 1);
+            if ids.len() > 1 || ids == ["bad"] {
+                return Err(failure());
+            }
+            Ok(found(ids))
+        };
+        let ids = ["good", "bad", "better"];
+        let answers = join_all(ids.map(|id| together.get(id, &read))).await;
+        // Whoever made the statement hears of it, and so does who cannot be answered alone either.
+        let good: Vec<bool> = answers.iter().map(Result::is_ok).collect();
+        assert_eq!((good, statements.get()), (vec![false, false, true], 3));
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_while_reading_holds_nobody_up() {
+        let together = Together::default();
+        let never = async |_: &[&str]| pending().await;
+        let read = async |ids: &[&str]| Ok(found(ids));
+        let mut second = Box::pin(together.get("second", &read));
+        let taken = async {
+            while together.turn.try_lock().is_ok() || !together.waiting.lock().unwrap().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = together.get("first", &never) => unreachable!("it never ends"),
+            _ = &mut second => unreachable!("the first one reads for it"),
+            () = taken => {}
+        }
+        // The first is gone, with what it was to read.
+        assert_eq!(second.await.unwrap(), Some("of second".to_owned()));
+        assert_eq!(
+            together.get("third", &read).await.unwrap(),
+            Some("of third".to_owned())
+        );
+    }
+}

@@ -1,5 +1,6 @@
 //! Lists, and who sees what.
 
+use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -14,6 +15,7 @@ on_both_databases!(
     lists_are_filtered,
     an_organization_sees_its_own,
     another_portal_sees_nothing,
+    each_of_many_at_once_hears_its_own,
 );
 
 async fn ids(service: &Service, query: &str) -> Vec<String> {
@@ -212,4 +214,46 @@ async fn another_portal_sees_nothing(engine: Database) {
         .get("/v1/portals/nothing/subscriptions")
         .await
         .problem(404, "not_found");
+}
+
+/// Reads that wait are made as one statement, whoever asks.
+async fn each_of_many_at_once_hears_its_own(engine: Database) {
+    let service = shop(engine).await;
+    service.configured_portal("other").await;
+    let mut all = Vec::new();
+    for number in 0..6 {
+        let organization = format!("globex-{number}");
+        service.customer(&organization).await;
+        let wanted = order(&format!("ext:{organization}"), "open");
+        let made = subscribe(&service, &format!("key-0000{number}"), wanted).await;
+        all.push(read(&service, &made.expect(201)).await);
+    }
+    let service = &service;
+    let all = &all;
+    let asked = (0..180).map(|number| async move {
+        let wanted = &all[number % all.len()];
+        let id = wanted["id"].as_str().unwrap();
+        let own = format!("{SUBSCRIPTIONS}/{id}");
+        match number % 5 {
+            0 => {
+                let theirs = format!("/v1/portals/other/subscriptions/{id}");
+                service.get(&theirs).await.problem(404, "not_found");
+            }
+            1 => {
+                let missing = format!("{SUBSCRIPTIONS}/subn_01kat5bmf0f3x8q2r7w1e4t6y9");
+                service.get(&missing).await.problem(404, "not_found");
+            }
+            2 => {
+                let bound = service.call_bound("globex-0", Method::GET, &own, Value::Null);
+                let answer = bound.await;
+                if wanted["customer"] == all[0]["customer"] {
+                    assert_eq!(answer.expect(200), *wanted);
+                } else {
+                    answer.problem(404, "not_found");
+                }
+            }
+            _ => assert_eq!(service.get(&own).await.expect(200), *wanted),
+        }
+    });
+    join_all(asked).await;
 }
