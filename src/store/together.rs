@@ -15,9 +15,15 @@ use super::StoreError;
 /// As many reads as one statement makes: enough that more would save nothing.
 const TOGETHER_MAX: usize = 64;
 
-/// Who waits for what.
+/// What was found; or why the database answers nobody.
+type Answer<T> = Result<Option<T>, String>;
+
+/// An id, and who waits for what is under it.
+type Waiting<T> = (String, oneshot::Sender<Answer<T>>);
+
+/// The reads that wait.
 pub(super) struct Together<T> {
-    waiting: Mutex<Vec<(String, oneshot::Sender<Option<T>>)>>,
+    waiting: Mutex<Vec<Waiting<T>>>,
     /// Held by whoever reads.
     turn: tokio::sync::Mutex<()>,
 }
@@ -46,7 +52,7 @@ impl<T: Clone> Together<T> {
         let turn = tokio::select! {
             biased;
             answered = &mut answer => match answered {
-                Ok(found) => return Ok(found),
+                Ok(answer) => return answer.map_err(StoreError::Unavailable),
                 Err(_) => return alone(id, read).await,
             },
             turn = self.turn.lock() => turn,
@@ -54,7 +60,7 @@ impl<T: Clone> Together<T> {
         behind_what_is_ready().await;
         loop {
             match answer.try_recv() {
-                Ok(found) => return Ok(found),
+                Ok(answer) => return answer.map_err(StoreError::Unavailable),
                 Err(TryRecvError::Closed) => break,
                 Err(TryRecvError::Empty) => self.read_next(&read).await?,
             }
@@ -72,15 +78,21 @@ impl<T: Clone> Together<T> {
         let mut ids: Vec<&str> = those.iter().map(|(id, _)| id.as_str()).collect();
         ids.sort_unstable();
         ids.dedup();
-        let found: HashMap<String, T> = read(&ids).await?.into_iter().collect();
+        let found: Result<HashMap<String, T>, String> = match read(&ids).await {
+            Ok(found) => Ok(found.into_iter().collect()),
+            Err(StoreError::Unavailable(cause)) => Err(cause),
+            // What is wrong with one of them is nothing to the others, who ask again.
+            Err(error) => return Err(error),
+        };
         for (id, waiting) in those {
+            let answer = found.as_ref().map(|found| found.get(&id).cloned());
             // Who does not wait any more needs no answer.
-            let _gone = waiting.send(found.get(&id).cloned());
+            let _gone = waiting.send(answer.map_err(String::clone));
         }
         Ok(())
     }
 
-    fn wait_for(&self, id: &str) -> oneshot::Receiver<Option<T>> {
+    fn wait_for(&self, id: &str) -> oneshot::Receiver<Answer<T>> {
         let (answer, answered) = oneshot::channel();
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.push((id.to_owned(), answer));
@@ -88,7 +100,7 @@ impl<T: Clone> Together<T> {
     }
 
     /// The oldest of those that wait.
-    fn next(&self) -> Vec<(String, oneshot::Sender<Option<T>>)> {
+    fn next(&self) -> Vec<Waiting<T>> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let most = waiting.len().min(TOGETHER_MAX);
         let rest = waiting.split_off(most);
@@ -130,8 +142,19 @@ mod tests {
             .collect()
     }
 
-    fn failure() -> StoreError {
-        StoreError::Unavailable("for a test".to_owned())
+    #[tokio::test]
+    async fn a_database_that_answers_nobody_is_asked_once_for_all() {
+        let together: Together<String> = Together::default();
+        let statements = Cell::new(0);
+        let read = async |_: &[&str]| {
+            statements.set(statements.get() + 1);
+            Err(StoreError::Unavailable("for a test".to_owned()))
+        };
+        let answers = join_all(["a", "b", "c"].map(|id| together.get(id, &read))).await;
+        let same =
+            |answer| matches!(answer, &Err(StoreError::Unavailable(ref it)) if it == "for a test");
+        assert!(answers.iter().all(same));
+        assert_eq!(statements.get(), 1);
     }
 
     #[tokio::test]
@@ -153,13 +176,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn when_a_statement_fails_each_finds_out_for_itself() {
+    async fn when_one_cannot_be_read_each_finds_out_for_itself() {
         let together = Together::default();
         let statements = Cell::new(0);
         let read = async |ids: &[&str]| {
             statements.set(statements.get() + 1);
             if ids.len() > 1 || ids == ["bad"] {
-                return Err(failure());
+                return Err(StoreError::corrupt("for a test"));
             }
             Ok(found(ids))
         };

@@ -64,7 +64,6 @@ async fn pass_time(service: &Service, receiver: &Receiver, over: impl Fn() -> bo
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "one life, told in its order")]
 async fn nothing_is_lost_and_everything_is_in_order(engine: Database) {
     let wanted = of_tier(500, 10_000);
     let mut score = Score::new("R12", engine);
