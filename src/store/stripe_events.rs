@@ -176,6 +176,17 @@ pub struct Settled {
     pub error: Option<String>,
 }
 
+/// What stands of it. A macro, because the columns' types are the values'.
+macro_rules! became {
+    ($settled:expr) => {
+        (
+            stripe_events::status.eq($settled.status.as_str()),
+            stripe_events::next_attempt_at.eq($settled.next_attempt_at.map(Timestamp::as_millis)),
+            stripe_events::error.eq($settled.error.as_deref()),
+        )
+    };
+}
+
 /// Writes down what became of some events of a portal, with which nothing is to be done any more: their
 /// payloads go.
 ///
@@ -205,33 +216,45 @@ pub async fn settle(
     Ok(())
 }
 
-/// Writes down what became of an event with which something is still to be done; `payload` is kept for
-/// that, or what is kept already.
+/// Keeps an event that has just arrived, with which something is still to be done, and its payload for that.
 ///
 /// # Errors
 /// What the database answers.
-pub async fn hold(
+pub async fn keep(
     conn: &mut Conn,
     portal: &Slug,
     event: &str,
     settled: &Settled,
-    payload: Option<&Sealed>,
+    payload: &Sealed,
 ) -> Result<(), StoreError> {
-    let row = stripe_events::table.find((portal.as_str(), event));
-    let changes = (
-        stripe_events::status.eq(settled.status.as_str()),
-        stripe_events::next_attempt_at.eq(settled.next_attempt_at.map(Timestamp::as_millis)),
-        stripe_events::error.eq(settled.error.as_deref()),
-    );
-    if let Some(payload) = payload {
-        let kept = (
+    db!(conn, c => diesel::update(stripe_events::table.find((portal.as_str(), event)))
+        .set((
+            became!(settled),
             stripe_events::sealed.eq(&payload.blob),
             stripe_events::data_key_version.eq(payload.data_key_version),
-        );
-        db!(conn, c => diesel::update(row).set((changes, kept)).execute(c).await)?;
-    } else {
-        db!(conn, c => diesel::update(row).set(changes).execute(c).await)?;
-    }
+        ))
+        .execute(c)
+        .await)?;
+    Ok(())
+}
+
+/// Writes down what became of an event that was claimed for the attempt of that number. When the claim had run
+/// out, and another has claimed or settled it since, nothing changes.
+///
+/// # Errors
+/// What the database answers.
+pub async fn put_back(
+    conn: &mut Conn,
+    portal: &Slug,
+    event: &str,
+    attempt: i32,
+    settled: &Settled,
+) -> Result<(), StoreError> {
+    let claimed = stripe_events::table
+        .find((portal.as_str(), event))
+        .filter(stripe_events::attempts.eq(attempt))
+        .filter(stripe_events::next_attempt_at.is_not_null());
+    db!(conn, c => diesel::update(claimed).set(became!(settled)).execute(c).await)?;
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use crate::support::service::{PUBLISHABLE_KEY, SECRET_KEY, Service};
 use crate::webhooks::{BY_HAND, deliver, hook_of, signature};
 
 mod checkout;
+mod claims;
 mod copies;
 mod customers;
 mod invoices;

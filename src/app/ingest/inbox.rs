@@ -127,7 +127,7 @@ impl App {
             };
             self.store
                 .write(async |conn| {
-                    stripe_events::hold(conn, portal, &event.id, &settled, None).await
+                    stripe_events::put_back(conn, portal, &event.id, event.attempts, &settled).await
                 })
                 .await?;
             return Ok(None);
@@ -484,8 +484,8 @@ impl App {
                         next_attempt_at: (!dead).then(|| now.plus_millis(wait)),
                         error: Some(why.to_owned()),
                     };
-                    let portal = &event.portal;
-                    stripe_events::hold(conn, portal, &event.id, &settled, None).await?;
+                    let (portal, attempt) = (&event.portal, event.attempts);
+                    stripe_events::put_back(conn, portal, &event.id, attempt, &settled).await?;
                 }
                 Ok(())
             })

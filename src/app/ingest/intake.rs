@@ -418,16 +418,17 @@ impl App {
                 _ => None,
             },
         };
-        let payload = if event.is_kept {
-            None
-        } else {
-            // A body may hold client secrets and addresses.
-            let vault = self.vault(conn, &event.portal, None).await?;
-            let text = std::str::from_utf8(&event.payload)
-                .map_err(|error| StoreError::Other(error.to_string()))?;
-            Some(vault.seal(&event.portal, &place(&event.id), text)?)
-        };
-        stripe_events::hold(conn, &event.portal, &event.id, &settled, payload.as_ref()).await
+        let portal = &event.portal;
+        if event.is_kept {
+            let attempt = event.attempts;
+            return stripe_events::put_back(conn, portal, &event.id, attempt, &settled).await;
+        }
+        // A body may hold client secrets and addresses.
+        let vault = self.vault(conn, portal, None).await?;
+        let text = std::str::from_utf8(&event.payload)
+            .map_err(|error| StoreError::Other(error.to_string()))?;
+        let payload = vault.seal(portal, &place(&event.id), text)?;
+        stripe_events::keep(conn, portal, &event.id, &settled, &payload).await
     }
 }
 
