@@ -108,12 +108,16 @@ where
             _ => return self.0.to_sql(out, backend),
         };
         let key = (id, TypeId::of::<DB>());
-        let text = if let Some(text) = text_of(key) {
-            text
-        } else {
+        let write = || {
             let mut builder = DB::QueryBuilder::default();
             self.0.to_sql(&mut builder, backend)?;
-            remember(key, builder.finish())
+            Ok(builder.finish())
+        };
+        let text = if let Some(text) = text_of(key) {
+            debug_assert_eq!(QueryResult::Ok(text.to_owned()), write());
+            text
+        } else {
+            remember(key, write()?)
         };
         out.push_sql(text);
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use jiff::fmt::rfc2822::DateTimePrinter;
 use serde_json::{Map, Value};
 
 use super::errors::StripeError;
@@ -14,6 +15,7 @@ use super::{
     read_form,
 };
 use crate::account::Account;
+use crate::clock::Timestamp;
 use crate::events::RequestStamp;
 use crate::faults::{Fault, FaultKind};
 use crate::params::Params;
@@ -130,7 +132,20 @@ fn serve(
         request: &request,
         params: &params,
     };
-    work.execute(http.fault.as_ref(), log)
+    let mut response = work.execute(http.fault.as_ref(), log)?;
+    // What is read is not from a later second than the events that are still to tell of it.
+    if let Some(second) = lock(&key.account).outbox.plan.pin_created {
+        response.headers.push(("Date", http_date(second)));
+    }
+    Ok(response)
+}
+
+/// RFC 9110 §5.6.7.
+fn http_date(second: Timestamp) -> String {
+    let time = jiff::Timestamp::from_second(second).unwrap_or_default();
+    DateTimePrinter::new()
+        .timestamp_to_rfc9110_string(&time)
+        .unwrap_or_default()
 }
 
 /// Faults that strike before the idempotency layer.

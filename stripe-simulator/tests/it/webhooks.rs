@@ -1,6 +1,7 @@
 //! Webhook endpoints and deliveries over HTTP.
 
 use aws_lc_rs::hmac;
+use jiff::fmt::rfc2822::DateTimeParser;
 use serde_json::{Value, json};
 
 use crate::receiver::{Received, Receiver};
@@ -172,6 +173,21 @@ fn deliveries_are_disturbed_on_demand() {
         .ok();
     settle(&stripe);
     assert_eq!(receiver.received().len(), 9);
+}
+
+#[test]
+fn answers_are_of_the_second_that_events_are_pinned_to() {
+    let stripe = Stripe::start();
+    let plan = json!({"same_second": true});
+    stripe.admin("POST", "/webhooks/plan", plan).ok();
+    stripe.advance(8 * 86_400);
+    let made = stripe.post("/v1/customers", &[("name", "Globex")]);
+    let date = DateTimeParser::new()
+        .parse_timestamp(made.header("date").unwrap())
+        .unwrap();
+    let events = stripe.get("/v1/events?limit=1").ok();
+    assert_eq!(events["data"][0]["created"], date.as_second());
+    assert_eq!(date.as_second(), START);
 }
 
 #[test]
