@@ -131,10 +131,14 @@ impl Account {
         object: &Value,
         previous: Option<&Value>,
     ) -> String {
+        // Pinned or not, nothing is told of before it is made.
+        let made = object.get("created").and_then(Value::as_i64);
+        let pinned = self.outbox.plan.pin_created;
+        let created = pinned.map(|pin| made.map_or(pin, |made| made.max(pin)));
         let event = Event {
             id: self.ids.long("evt_"),
             kind: kind.to_owned(),
-            created: self.outbox.plan.pin_created.unwrap_or_else(|| self.now()),
+            created: created.unwrap_or_else(|| self.now()),
             recorded: self.clocks.account_now(),
             livemode: self.livemode,
             api_version: crate::API_VERSION.to_owned(),

@@ -178,6 +178,7 @@ fn deliveries_are_disturbed_on_demand() {
 #[test]
 fn answers_are_of_the_second_that_events_are_pinned_to() {
     let stripe = Stripe::start();
+    let old = stripe.post("/v1/customers", &[]);
     let plan = json!({"same_second": true});
     stripe.admin("POST", "/webhooks/plan", plan).ok();
     stripe.advance(8 * 86_400);
@@ -185,9 +186,18 @@ fn answers_are_of_the_second_that_events_are_pinned_to() {
     let date = DateTimeParser::new()
         .parse_timestamp(made.header("date").unwrap())
         .unwrap();
-    let events = stripe.get("/v1/events?limit=1").ok();
-    assert_eq!(events["data"][0]["created"], date.as_second());
     assert_eq!(date.as_second(), START);
+    // Of what is older; nothing is told of before it is made.
+    let after = stripe.post(
+        &format!("/v1/customers/{}", old.id()),
+        &[("name", "Globex")],
+    );
+    assert_eq!(after.header("date"), made.header("date"));
+    let all = stripe.get("/v1/events?limit=2").ok();
+    let created = |number: usize| all["data"][number]["created"].as_i64().unwrap();
+    let mut both = [created(0), created(1)];
+    both.sort_unstable();
+    assert_eq!(both, [START, START + 8 * 86_400]);
 }
 
 #[test]
