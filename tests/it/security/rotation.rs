@@ -162,8 +162,9 @@ async fn rotation_under_load_fails_nothing(engine: Database) {
         let (one, two) = tokio::join!(one.rotate_master_key(), two.rotate_master_key());
         let (one, two) = (one.unwrap(), two.unwrap());
         let rewrapped = half_way + one.rewrapped + two.rewrapped;
-        // Portals made meanwhile are under the new key from the start and are counted in half_way.
-        assert!(rewrapped >= PORTALS, "{half_way} {one:?} {two:?}");
+        // Portals made meanwhile are under the new key from the start and are counted in half_way; the row whose
+        // commit was under way when the first rotation was stopped may be in none of the three.
+        assert!(rewrapped + 1 >= PORTALS, "{half_way} {one:?} {two:?}");
         // At least one more round of everything on what has been rotated.
         let seen = done.load(Ordering::SeqCst);
         while done.load(Ordering::SeqCst) < seen + 20 {
