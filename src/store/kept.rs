@@ -6,7 +6,7 @@
 
 use std::any::TypeId;
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{LazyLock, PoisonError, RwLock};
 
 use diesel::QueryResult;
 use diesel::backend::Backend;
@@ -75,20 +75,17 @@ pub(super) struct Written<Q>(Q);
 type Key = (TypeId, TypeId);
 
 /// The texts that were written.
-static TEXTS: RwLock<Option<HashMap<Key, &'static str>>> = RwLock::new(None);
+static TEXTS: LazyLock<RwLock<HashMap<Key, &'static str>>> = LazyLock::new(RwLock::default);
 
 fn text_of(key: Key) -> Option<&'static str> {
     let texts = TEXTS.read().unwrap_or_else(PoisonError::into_inner);
-    texts.as_ref()?.get(&key).copied()
+    texts.get(&key).copied()
 }
 
 /// As many as there are statements in the program, for as long as it runs.
 fn remember(key: Key, text: String) -> &'static str {
     let mut texts = TEXTS.write().unwrap_or_else(PoisonError::into_inner);
-    texts
-        .get_or_insert_default()
-        .entry(key)
-        .or_insert_with(|| text.leak())
+    texts.entry(key).or_insert_with(|| text.leak())
 }
 
 impl<Q, DB> QueryFragment<DB> for Written<Q>

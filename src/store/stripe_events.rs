@@ -233,6 +233,7 @@ pub async fn keep(
             stripe_events::sealed.eq(&payload.blob),
             stripe_events::data_key_version.eq(payload.data_key_version),
         ))
+        .kept()
         .execute(c)
         .await)?;
     Ok(())
@@ -254,7 +255,7 @@ pub async fn put_back(
         .find((portal.as_str(), event))
         .filter(stripe_events::attempts.eq(attempt))
         .filter(stripe_events::next_attempt_at.is_not_null());
-    db!(conn, c => diesel::update(claimed).set(became!(settled)).execute(c).await)?;
+    db!(conn, c => diesel::update(claimed).set(became!(settled)).kept().execute(c).await)?;
     Ok(())
 }
 

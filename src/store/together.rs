@@ -48,25 +48,34 @@ impl<T: Clone> Together<T> {
         id: &str,
         read: impl AsyncFn(&[&str]) -> Result<Vec<(String, T)>, StoreError>,
     ) -> Result<Option<T>, StoreError> {
+        if let Some(answer) = self.heard(id, &read).await? {
+            return answer.map_err(StoreError::Unavailable);
+        }
+        // Each finds out for itself how it ends, then.
+        let found = read(&[id]).await?;
+        Ok(found.into_iter().next().map(|(_, found)| found))
+    }
+
+    /// What was heard of `id` from whoever read it; `None` when that one failed or went away.
+    async fn heard(
+        &self,
+        id: &str,
+        read: &impl AsyncFn(&[&str]) -> Result<Vec<(String, T)>, StoreError>,
+    ) -> Result<Option<Answer<T>>, StoreError> {
         let mut answer = self.wait_for(id);
-        let turn = tokio::select! {
+        let _turn = tokio::select! {
             biased;
-            answered = &mut answer => match answered {
-                Ok(answer) => return answer.map_err(StoreError::Unavailable),
-                Err(_) => return alone(id, read).await,
-            },
+            answered = &mut answer => return Ok(answered.ok()),
             turn = self.turn.lock() => turn,
         };
         behind_what_is_ready().await;
         loop {
             match answer.try_recv() {
-                Ok(answer) => return answer.map_err(StoreError::Unavailable),
-                Err(TryRecvError::Closed) => break,
-                Err(TryRecvError::Empty) => self.read_next(&read).await?,
+                Ok(answer) => return Ok(Some(answer)),
+                Err(TryRecvError::Closed) => return Ok(None),
+                Err(TryRecvError::Empty) => self.read_next(read).await?,
             }
         }
-        drop(turn);
-        alone(id, read).await
     }
 
     /// Makes the oldest reads that wait, and answers them.
@@ -113,16 +122,6 @@ impl<T: Clone> Together<T> {
 #[expect(clippy::disallowed_methods, reason = "it ends at once")]
 async fn behind_what_is_ready() {
     let _ended = tokio::spawn(async {}).await;
-}
-
-/// A read that nobody else's has to do with: when whoever made it along failed or went away, each finds out for
-/// itself how it ends.
-async fn alone<T>(
-    id: &str,
-    read: impl AsyncFn(&[&str]) -> Result<Vec<(String, T)>, StoreError>,
-) -> Result<Option<T>, StoreError> {
-    let found = read(&[id]).await?;
-    Ok(found.into_iter().next().map(|(_, found)| found))
 }
 
 #[cfg(test)]

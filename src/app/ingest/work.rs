@@ -23,6 +23,7 @@ use crate::domain::slug::Slug;
 use crate::domain::stripe_key::Mode;
 use crate::domain::subscription::{ActionType, Status, Subscription};
 use crate::store::stripe_objects::{self, StripeObject};
+use crate::store::subscriptions::Shown;
 use crate::store::{self, Conn, StoreError};
 
 /// What became of an event.
@@ -433,12 +434,16 @@ impl<'a> Work<'a> {
             version: after.version,
             organization: organization.clone(),
         };
-        let latest = self.latest_of(&after);
-        let view = self
-            .app
-            .viewed(after, organization, link.as_ref(), action, latest, rules);
+        let shown = Shown {
+            latest_invoice: self.latest_of(&after),
+            subscription: after,
+            organization,
+            stripe_customer: link,
+            rules,
+            action: None,
+        };
         let shown = Outcome::Subscription {
-            view: Box::new(view),
+            view: Box::new(self.app.viewed(shown, action)),
             created: false,
         };
         self.tell(event, change, &shown);

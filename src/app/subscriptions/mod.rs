@@ -22,14 +22,12 @@ use super::portals::{concurrent, existing};
 use super::publish::Fact;
 use super::{App, Context, Page};
 use crate::clock::Timestamp;
-use crate::domain::access::{self, Access, Facts, Rules};
+use crate::domain::access::{self, Access, Facts};
 use crate::domain::audit::Draft;
 use crate::domain::customer::CustomerRef;
 use crate::domain::error::{Code, Error};
-use crate::domain::invoice::Latest;
 use crate::domain::precondition::entity_tag;
 use crate::domain::slug::Slug;
-use crate::domain::stripe_link::StripeLink;
 use crate::domain::subscription::{ActionType, Subscription};
 use crate::store::subscriptions::Shown;
 use crate::store::{self, Conn, StoreError};
@@ -152,7 +150,7 @@ impl App {
         let shown = self.store.shown_subscription(id).await?;
         let shown = seen(context, portal, shown)?;
         if shown.action.is_none() {
-            return Ok(self.shown_with(shown, None));
+            return Ok(self.viewed(shown, None));
         }
         let opened = self
             .store
@@ -207,33 +205,24 @@ impl App {
                     .await?,
             ),
         };
-        Ok(self.shown_with(shown, action))
+        Ok(self.viewed(shown, action))
     }
 
-    fn shown_with(&self, shown: Shown, action: Option<ActionView>) -> SubscriptionView {
-        self.viewed(
-            shown.subscription,
-            shown.organization,
-            shown.stripe_customer.as_ref(),
-            action,
-            shown.latest_invoice,
-            shown.rules,
-        )
-    }
-
-    /// A subscription with what is shown of it, as it is now.
-    pub(super) fn viewed(
-        &self,
-        subscription: Subscription,
-        organization: String,
-        stripe_customer: Option<&StripeLink>,
-        action: Option<ActionView>,
-        latest: Option<Latest>,
-        rules: Rules,
-    ) -> SubscriptionView {
+    /// A subscription with what is shown of it, as it is now; `action` is its own, opened.
+    pub(super) fn viewed(&self, shown: Shown, action: Option<ActionView>) -> SubscriptionView {
+        let Shown {
+            subscription,
+            organization,
+            stripe_customer,
+            rules,
+            latest_invoice: latest,
+            ..
+        } = shown;
         let link = subscription.stripe.as_ref();
         let stripe_customer = link
-            .and_then(|link| Some(stripe_customer?.id_in(&link.account, link.mode)?.to_owned()));
+            .zip(stripe_customer.as_ref())
+            .and_then(|(link, customer)| customer.id_in(&link.account, link.mode))
+            .map(str::to_owned);
         // What its last invoice asks for, while nothing of its own is left to do.
         let asked = latest
             .as_ref()

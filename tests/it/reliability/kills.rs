@@ -28,6 +28,8 @@ const OVER_WITHIN: Duration = Duration::from_secs(30);
 /// Longer than one who has taken up a stored event may work on it.
 const CLAIM_MS: i64 = 61_000;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// A read for each customer, 25 a second.
+const COMPARED_WITHIN: Duration = Duration::from_mins(15);
 
 /// The replicas' addresses, for the callers.
 type Addresses = Mutex<[String; 2]>;
@@ -215,12 +217,13 @@ async fn until(so: impl AsyncFn() -> bool) -> bool {
     true
 }
 
-/// What Stripe has, compared with what is here; a read for each customer takes its time.
+/// What Stripe has, compared with what is here, or how far that has come in time.
 async fn reconciled(world: &World, portal: &Portal, base_url: &str) -> Option<Value> {
+    let began = Instant::now();
     let all = "/reconciliations";
     let asked = Asked::unkeyed(Method::POST, portal.path(all), json!({"repair": false}));
     let mut found = world.ask(base_url, &asked, 30).await?.json();
-    while found["status"] == "running" {
+    while found["status"] == "running" && began.elapsed() < COMPARED_WITHIN {
         // Asleep, because the work is done elsewhere.
         tokio::time::sleep(LOOK_EVERY).await;
         let path = portal.path(&format!("{all}/{}", found["id"].as_str()?));
