@@ -169,13 +169,14 @@ impl App {
         self.worker.to_string()
     }
 
-    /// The same product with database connections of its own, for one worker.
+    /// The same product with connections of its own, to the database and to Stripe, for one worker.
     ///
     /// # Errors
     /// When the database's settings cannot be used.
     pub fn for_worker(&self) -> Result<Self, Error> {
         Ok(Self {
             store: self.store.for_worker()?,
+            stripe: self.stripe.for_worker(),
             ..self.clone()
         })
     }

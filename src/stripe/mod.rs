@@ -1,7 +1,7 @@
 //! The port to Stripe: our requests, our words for what they end in.
 //!
-//! One [`StripeClient`] serves all portals over one pool of connections; every call names the key
-//! it is made with. What holds for each call:
+//! One [`StripeClient`] serves all portals, over a pool of connections for each worker; every call names
+//! the key it is made with. What holds for each call:
 //!
 //! - `Stripe-Version` is [`API_VERSION`], for calls and for the webhook endpoints we register.
 //! - TLS is always verified, redirects are not followed, answers are limited in size and time, and
@@ -108,6 +108,14 @@ impl StripeClient {
         Transport::new(settings, clock).map(|transport| Self {
             transport: Arc::new(transport),
         })
+    }
+
+    /// The same over connections of its own, for one worker.
+    #[must_use]
+    pub fn for_worker(&self) -> Self {
+        Self {
+            transport: Arc::new(self.transport.for_worker()),
+        }
     }
 
     /// The two clocks at the last answer of Stripe's, to any portal.

@@ -2,7 +2,7 @@
 //! Stripe object.
 
 use std::error::Error as _;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -74,26 +74,44 @@ pub(super) struct Answer {
     pub body: Vec<u8>,
 }
 
-/// The connections to Stripe.
+/// One worker's connections to Stripe.
 pub(super) struct Transport {
     base: String,
     settings: StripeSettings,
-    pooled: Client,
+    /// What the settings were checked by, and whose connections are used where no others can be made.
+    first: Client,
+    /// A connection is driven by the worker that has opened it: another one would wait for that to wake up,
+    /// twice for each call.
+    pooled: OnceLock<Client>,
     /// For the one repetition of a read: never takes an idle connection.
     unpooled: OnceLock<Option<Client>>,
-    skew: Skew,
+    skew: Arc<Skew>,
 }
 
 impl Transport {
     pub(super) fn new(settings: &StripeSettings, clock: Clock) -> Result<Self, SettingsError> {
         let base = settings.check()?;
+        let first = client(settings, usize::MAX)?;
         Ok(Self {
             base: base.as_str().trim_end_matches('/').to_owned(),
             settings: settings.clone(),
-            pooled: client(settings, usize::MAX)?,
+            pooled: OnceLock::from(first.clone()),
+            first,
             unpooled: OnceLock::new(),
-            skew: Skew::new(clock),
+            skew: Arc::new(Skew::new(clock)),
         })
+    }
+
+    /// The same for another worker; makes nothing before it is needed.
+    pub(super) fn for_worker(&self) -> Self {
+        Self {
+            base: self.base.clone(),
+            settings: self.settings.clone(),
+            first: self.first.clone(),
+            pooled: OnceLock::new(),
+            unpooled: OnceLock::new(),
+            skew: Arc::clone(&self.skew),
+        }
     }
 
     pub(super) fn skew(&self) -> &Skew {
@@ -102,7 +120,7 @@ impl Transport {
 
     /// Sends and reads. An answer of any status but 2xx is an error.
     pub(super) async fn call(&self, call: &Call<'_>) -> Result<Answer, StripeError> {
-        let result = match self.attempt(&self.pooled, call).await {
+        let result = match self.attempt(self.pooled(), call).await {
             Err(Failure::NoAnswer {
                 error,
                 worth_repeating: true,
@@ -115,6 +133,12 @@ impl Transport {
         let result = result.map_err(StripeError::from);
         report(call, &result);
         result
+    }
+
+    fn pooled(&self) -> &Client {
+        self.pooled.get_or_init(|| {
+            client(&self.settings, usize::MAX).unwrap_or_else(|_| self.first.clone())
+        })
     }
 
     fn unpooled(&self) -> Option<&Client> {

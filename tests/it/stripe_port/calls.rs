@@ -66,6 +66,23 @@ async fn all_portals_share_one_kept_connection_and_never_each_others_key() {
 }
 
 #[tokio::test]
+async fn each_worker_keeps_a_connection_of_its_own_and_all_know_stripes_clock() {
+    let date = [("Date", "Sun, 15 Jun 2025 12:00:00 GMT")];
+    let answered = answer_with(200, &date, ACCOUNT);
+    let stripe = FakeStripe::start(move |_| Reaction::Answer(answered.clone())).await;
+    let client = client(stripe.base_url());
+    let (one, two) = (client.for_worker(), client.for_worker());
+    for worker in [&one, &two, &one.clone(), &two] {
+        worker.account(&secret_key()).await.unwrap();
+    }
+    let recorded = stripe.recorded();
+    let connections: Vec<_> = recorded.iter().map(|sent| sent.connection).collect();
+    assert_eq!(connections, [0, 1, 0, 1]);
+    assert!(client.clock_reading().is_some());
+    assert_eq!(client.clock_reading(), one.clock_reading());
+}
+
+#[tokio::test]
 async fn a_webhook_endpoint_is_created_pinned_and_its_secret_stays_in_one_place() {
     let stripe = FakeStripe::start(always(200, ENDPOINT)).await;
     let metadata = Metadata::from([("portal".to_owned(), "demo & co".to_owned())]);
