@@ -27,6 +27,9 @@ while [ $# -gt 0 ]; do
   shift
 done
 
+# The large numbers take as long as the code does, not as long as it compiles.
+[ -z "$full" ] || export CARGO_PROFILE_DEV_OPT_LEVEL="${CARGO_PROFILE_DEV_OPT_LEVEL:-1}"
+
 trap stop_postgres EXIT
 trap 'exit 130' INT TERM
 

@@ -30,7 +30,10 @@ impl Score {
         self.cases += cases;
     }
 
+    /// Said at once, too: a run of hours may be broken off.
+    #[expect(clippy::print_stderr, reason = "shown to whoever waits for the test")]
     pub(crate) fn violation(&mut self, text: String) {
+        eprintln!("{} after {} cases: {text}", self.id, self.cases);
         self.violations.push(text);
     }
 
