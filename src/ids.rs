@@ -1,15 +1,21 @@
 //! Identifiers: a prefix that cannot be mistaken for Stripe's, then 26 characters of lower-case
-//! Crockford base32 over a UUIDv7 (RFC 9562), so that ids sort by the time they were made.
+//! Crockford base32 over a UUIDv7 (RFC 9562), so that ids sort by the time they were made, those of one
+//! process within a millisecond, too: lists that are newest first depend on it.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::rand;
 
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const BODY_LEN: usize = 26;
+/// The bits behind the milliseconds that count within one (RFC 9562, 6.2, method 1).
+const COUNTER_BITS: u32 = 12;
+/// How far the ids run ahead of a clock that was set back before they follow it.
+const AHEAD_MAX_MS: u64 = 1_000;
 
 /// What an id names; decides its prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,11 +99,13 @@ impl From<Id> for String {
     }
 }
 
-/// Where ids come from. Cheap to clone; clones share a seeded source's state.
+/// Where ids come from. Cheap to clone; clones share its state.
 #[derive(Clone, Debug)]
 pub struct Ids {
     clock: Clock,
     source: Source,
+    /// The milliseconds and the counter of the last id.
+    last: Arc<AtomicU64>,
 }
 
 #[derive(Clone, Debug)]
@@ -108,10 +116,11 @@ enum Source {
 
 impl Ids {
     /// Ids from the machine's random source.
-    pub const fn random(clock: Clock) -> Self {
+    pub fn random(clock: Clock) -> Self {
         Self {
             clock,
             source: Source::Machine,
+            last: Arc::default(),
         }
     }
 
@@ -120,13 +129,30 @@ impl Ids {
         Self {
             clock,
             source: Source::Seeded(Arc::new(Mutex::new(seed))),
+            last: Arc::default(),
         }
     }
 
     /// A new id.
     pub fn new_id(&self, kind: Kind) -> Id {
-        let body = encode(uuid_v7(self.clock.now(), self.random_bytes()));
+        let body = encode(uuid_v7(self.next(), self.random_bytes()));
         Id(format!("{}_{body}", kind.prefix()))
+    }
+
+    /// The milliseconds and the counter of the next id: more than those of every one before.
+    fn next(&self) -> u64 {
+        let millis = u64::try_from(self.clock.now().as_millis()).unwrap_or(0);
+        let now = millis << COUNTER_BITS;
+        let after = |last: u64| {
+            let follows = now <= last && last < (millis + AHEAD_MAX_MS) << COUNTER_BITS;
+            if follows { last + 1 } else { now }
+        };
+        let last = self
+            .last
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
+                Some(after(last))
+            });
+        after(last.unwrap_or_else(|last| last))
     }
 
     /// A name that cannot be guessed: 26 characters over 128 random bits.
@@ -170,10 +196,12 @@ fn splitmix64(state: &mut u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-fn uuid_v7(now: Timestamp, random: [u8; 16]) -> u128 {
-    let millis = u64::try_from(now.as_millis()).unwrap_or(0);
-    let [_, _, _, _, _, _, tail @ ..] = random;
-    uuid::Builder::from_unix_timestamp_millis(millis, &tail)
+fn uuid_v7(at: u64, random: [u8; 16]) -> u128 {
+    let [_, _, _, _, _, _, mut tail @ ..] = random;
+    let [_, _, _, _, _, _, high, low] = at.to_be_bytes();
+    // The version's bits are written over those above the counter's.
+    [tail[0], tail[1]] = [high, low];
+    uuid::Builder::from_unix_timestamp_millis(at >> COUNTER_BITS, &tail)
         .into_uuid()
         .as_u128()
 }
@@ -191,6 +219,7 @@ fn encode(value: u128) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Timestamp;
 
     fn seeded() -> Ids {
         Ids::seeded(
@@ -222,6 +251,30 @@ mod tests {
         let first = ids.new_id(Kind::Operation);
         clock.advance_millis(1);
         assert!(ids.new_id(Kind::Operation) > first);
+    }
+
+    #[test]
+    fn ids_of_one_millisecond_sort_as_they_were_made() {
+        let clock = Clock::standing_at(Timestamp::from_seconds(1_800_000_000));
+        let ids = Ids::random(clock.clone());
+        let mut made: Vec<Id> = (0..10_000)
+            .map(|_| ids.clone().new_id(Kind::Operation))
+            .collect();
+        // More than a millisecond's counter holds: the next one is taken, and time catches up.
+        clock.advance_millis(3);
+        made.push(ids.new_id(Kind::Operation));
+        assert!(made.is_sorted_by(|one, next| one < next));
+    }
+
+    #[test]
+    fn ids_follow_a_clock_that_was_set_back() {
+        let clock = Clock::standing_at(Timestamp::from_seconds(1_800_000_000));
+        let ids = Ids::random(clock.clone());
+        let first = ids.new_id(Kind::Operation);
+        clock.advance_millis(-2_000);
+        let back = ids.new_id(Kind::Operation);
+        assert!(back < first);
+        assert!(ids.new_id(Kind::Operation) > back);
     }
 
     #[test]
