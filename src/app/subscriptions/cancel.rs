@@ -38,6 +38,8 @@ const VOID_INVOICE: &str = "void_invoice";
 /// what has ended here.
 const EXPIRE_CHECKOUT: &str = "expire_checkout_session";
 const READ_CHECKOUT: &str = "retrieve_checkout_session";
+/// For what one that has ended there already leaves behind.
+const READ_ENDED: &str = "retrieve_ended";
 const EXPAND_INVOICE: &str = "latest_invoice";
 
 /// How a subscription is to end.
@@ -85,7 +87,8 @@ impl Ending {
     /// Whether what is owed becomes void.
     fn voids(&self) -> bool {
         let cancel = self.cancel.as_ref();
-        cancel.is_some_and(|it| it.open_invoice == OpenInvoice::Void && !it.invoice_now)
+        let voids = |it: &CancelInput| it.open_invoice == OpenInvoice::Void && !it.invoice_now;
+        cancel.is_some_and(|it| it.at == CancelTime::Now && voids(it))
     }
 }
 
@@ -223,13 +226,10 @@ impl App {
             return Ok(Next::Failed(Error::not_found()));
         };
         if subscription.status.is_final() {
-            let outcome = self
-                .shown_subscription(conn, &subscription.id, false)
-                .await?;
-            return Ok(match ending.cancel {
-                Some(_) => Next::Done(outcome),
-                None => Next::Failed(subscription.conflict()),
-            });
+            return match ending.cancel {
+                Some(_) => self.ended_here(conn, operation, &subscription).await,
+                None => Ok(Next::Failed(subscription.conflict())),
+            };
         }
         if let Some(page) = subscription.checkout() {
             let request = sessions::expire_checkout(page).map_err(Error::from)?;
@@ -274,7 +274,10 @@ impl App {
             return self.void_next(conn, &subscription.id, ending).await;
         }
         let said: there::Subscription = reply.read().map_err(Error::from)?;
-        let ended = operation.step == CANCEL;
+        if operation.step == READ_ENDED && said.ended_at.is_none() {
+            return Ok(Next::Failed(subscription.conflict()));
+        }
+        let ended = matches!(operation.step.as_str(), CANCEL | READ_ENDED);
         if !ended && reply.replayed && operation.step != READ {
             // It may have changed since this answer was first given.
             let request = there::retrieve(&said.id, &[]).map_err(Error::from)?;
@@ -297,29 +300,32 @@ impl App {
         }
         self.store_subscription(conn, &operation.context(), &subscription, &after)
             .await?;
-        let owed = if ended && ending.voids() {
-            self.owed(conn, operation, &after, &said).await?
-        } else {
-            Vec::new()
-        };
-        self.void_next(conn, &after.id, Ending { owed, ..ending })
+        if !ended {
+            return self.void_next(conn, &after.id, ending).await;
+        }
+        self.let_go(conn, operation, &after, open_invoice(&said))
             .await
     }
 
-    /// What is owed for a subscription, as far as it is known here, and the last invoice, of which nobody
-    /// may have told yet.
-    async fn owed(
+    /// Makes void, if that was asked for, what is owed for a subscription that has ended, as far as it is known
+    /// here, and its last invoice, of which nobody may have told yet.
+    async fn let_go(
         &self,
         conn: &mut Conn,
         operation: &Operation,
         ended: &Subscription,
-        said: &there::Subscription,
-    ) -> Result<Vec<String>, StoreError> {
-        let (account, mode) = (operation.stripe_account.as_str(), operation.mode);
-        let open = store::invoices::open_of(conn, &ended.id, account, mode).await?;
-        let latest = open_invoice(said).filter(|id| !open.iter().any(|known| known == id));
-        let latest = latest.map(str::to_owned);
-        Ok(latest.into_iter().chain(open).collect())
+        latest: Option<&str>,
+    ) -> Result<Next, StoreError> {
+        let ending: Ending = state_of(operation)?;
+        let mut owed = Vec::new();
+        if ending.voids() {
+            let (account, mode) = (operation.stripe_account.as_str(), operation.mode);
+            let open = store::invoices::open_of(conn, &ended.id, account, mode).await?;
+            let untold = latest.filter(|id| !open.iter().any(|known| known == id));
+            owed = untold.map(str::to_owned).into_iter().chain(open).collect();
+        }
+        self.void_next(conn, &ended.id, Ending { owed, ..ending })
+            .await
     }
 
     /// Makes the next invoice void that is still owed; without one, the subscription is settled.
@@ -352,8 +358,12 @@ impl App {
             return Ok(Next::Failed(refusal(error)));
         };
         match operation.step.as_str() {
+            // It has ended there already: by somebody else, or by this very step, if its answer was lost.
+            CANCEL if error.outcome() == Outcome::Missing => {
+                self.read_ended(conn, operation, &subscription).await
+            }
             // There is nothing to end any more.
-            CANCEL | EXPIRE_CHECKOUT | READ_CHECKOUT if error.outcome() == Outcome::Missing => {
+            READ_ENDED | EXPIRE_CHECKOUT | READ_CHECKOUT if error.outcome() == Outcome::Missing => {
                 self.ended_here(conn, operation, &subscription).await
             }
             // It is over already: by its time, or since it was paid.
@@ -430,6 +440,21 @@ impl App {
         self.ended_here(conn, operation, subscription).await
     }
 
+    /// Asks for what one that has ended at Stripe leaves behind.
+    async fn read_ended(
+        &self,
+        conn: &mut Conn,
+        operation: &Operation,
+        subscription: &Subscription,
+    ) -> Result<Next, StoreError> {
+        let Some(link) = &subscription.stripe else {
+            return self.ended_here(conn, operation, subscription).await;
+        };
+        let request = there::retrieve(&link.id, &[EXPAND_INVOICE]).map_err(Error::from)?;
+        Ok(send(READ_ENDED, request))
+    }
+
+    /// It ends here, since there is nothing to end at Stripe; what is owed for it is not owed any more.
     async fn ended_here(
         &self,
         conn: &mut Conn,
@@ -439,14 +464,10 @@ impl App {
         if !subscription.status.is_final() {
             let after = self.turned(subscription, Status::Canceled)?;
             self.let_nothing_come(conn, &after).await?;
-            let (context, change) = (operation.context(), (subscription, &after));
-            let outcome = self.store_and_show(conn, &context, change, false).await?;
-            return Ok(Next::Done(outcome));
+            self.store_subscription(conn, &operation.context(), subscription, &after)
+                .await?;
         }
-        let outcome = self
-            .shown_subscription(conn, &subscription.id, false)
-            .await?;
-        Ok(Next::Done(outcome))
+        self.let_go(conn, operation, subscription, None).await
     }
 
     /// What was left of a subscription that has ended goes with it: the consumer has nothing to do any

@@ -8,18 +8,22 @@ use super::{
     tell, told_of,
 };
 use crate::support::database::{Database, on_both_databases};
+use crate::support::service::{SECRET_KEY, Service};
 
 on_both_databases!(
     a_paid_one_ends_at_once,
     it_ends_with_its_period_unless_that_is_taken_back,
     what_stripe_has_ended_already_is_ended,
     ending_a_past_due_one_settles_its_open_invoice,
+    what_is_owed_for_one_that_stripe_has_ended_already_goes_too,
+    what_is_owed_for_one_that_stripe_has_ended_already_can_be_kept,
     an_open_invoice_can_be_kept,
     the_end_comes_by_the_clock,
     the_same_cancel_is_done_once,
 );
 
 const CANCEL: &str = "DELETE /v1/subscriptions/{subscription_exposed_id}";
+const READ: &str = "GET /v1/subscriptions/{subscription_exposed_id}";
 const VOID: &str = "POST /v1/invoices/{invoice}/void";
 const UPDATE: &str = "POST /v1/subscriptions/{subscription_exposed_id}";
 const MONTH: i64 = 31 * 86_400;
@@ -95,16 +99,7 @@ async fn what_stripe_has_ended_already_is_ended(engine: Database) {
     let made = subscribe(&service, "paid-0001", order(&customer, "gold"))
         .await
         .expect(201);
-    // Somebody ended it in Stripe's dashboard, and we have not heard of it.
-    let id = made["stripe"]["subscription"].as_str().unwrap();
-    let url = format!("{}/v1/subscriptions/{id}", service.simulator.base_url());
-    let request = service
-        .client
-        .delete(url)
-        .bearer_auth(crate::support::service::SECRET_KEY);
-    crate::support::service::Service::answer(request)
-        .await
-        .expect(200);
+    end_at_stripe(&service, &made).await;
     let ended = tell(&service, &made, "cancel", json!({"at": "now"}))
         .await
         .expect(200);
@@ -113,7 +108,7 @@ async fn what_stripe_has_ended_already_is_ended(engine: Database) {
 }
 
 /// A subscription whose renewal was declined; we have not heard of it.
-async fn past_due(service: &crate::support::service::Service) -> (Value, Value) {
+async fn past_due(service: &Service) -> (Value, Value) {
     let customer = payer(service, "globex").await;
     let made = subscribe(service, "paid-0001", order(&customer, "gold"))
         .await
@@ -131,7 +126,7 @@ async fn past_due(service: &crate::support::service::Service) -> (Value, Value) 
     (made, invoice)
 }
 
-async fn invoice_at_stripe(service: &crate::support::service::Service, id: &Value) -> Value {
+async fn invoice_at_stripe(service: &Service, id: &Value) -> Value {
     let all = at_stripe(service, "invoice").await;
     all.into_iter()
         .find(|invoice| invoice["id"] == *id)
@@ -149,6 +144,44 @@ async fn ending_a_past_due_one_settles_its_open_invoice(engine: Database) {
     assert_eq!(
         invoice_at_stripe(&service, &invoice).await["status"],
         "void"
+    );
+}
+
+/// Somebody ends it in Stripe's dashboard, and we have not heard of it.
+async fn end_at_stripe(service: &Service, made: &Value) {
+    let id = made["stripe"]["subscription"].as_str().unwrap();
+    let url = format!("{}/v1/subscriptions/{id}", service.simulator.base_url());
+    let request = service.client.delete(url).bearer_auth(SECRET_KEY);
+    Service::answer(request).await.expect(200);
+    service.forget_calls().await;
+}
+
+async fn what_is_owed_for_one_that_stripe_has_ended_already_goes_too(engine: Database) {
+    let service = shop(engine).await;
+    let (made, invoice) = past_due(&service).await;
+    end_at_stripe(&service, &made).await;
+    let ended = tell(&service, &made, "cancel", json!({"at": "now"}))
+        .await
+        .expect(200);
+    assert_eq!(ended["status"], "canceled");
+    assert_eq!(service.calls().await, [CANCEL, READ, VOID]);
+    assert_eq!(
+        invoice_at_stripe(&service, &invoice).await["status"],
+        "void"
+    );
+}
+
+async fn what_is_owed_for_one_that_stripe_has_ended_already_can_be_kept(engine: Database) {
+    let service = shop(engine).await;
+    let (made, invoice) = past_due(&service).await;
+    end_at_stripe(&service, &made).await;
+    let body = json!({"at": "now", "open_invoice": "keep"});
+    let ended = tell(&service, &made, "cancel", body).await.expect(200);
+    assert_eq!(ended["status"], "canceled");
+    assert_eq!(service.calls().await, [CANCEL, READ]);
+    assert_eq!(
+        invoice_at_stripe(&service, &invoice).await["status"],
+        "open"
     );
 }
 

@@ -223,8 +223,7 @@ impl<'a> Life<'a> {
         let found = open["data"].as_array().unwrap().iter();
         let mut found = found.filter(|own| own["subscription"] == self.subscriptions[it].as_str());
         let Some(found) = found.next() else {
-            // Told of in an event that was lost.
-            self.trace.push("an open invoice is not known".to_owned());
+            self.wrong = Some(format!("no open invoice of subscription {it} is known"));
             return;
         };
         let (id, there) = (
@@ -310,7 +309,10 @@ impl<'a> Life<'a> {
             }
             (PAYS, _, Some(invoice)) => {
                 let it = self.own.invoices[invoice].subscription;
-                let path = self.open_there(it).await;
+                let Some(path) = self.open_there(it).await else {
+                    self.wrong = Some(format!("subscription {it} has no open invoice at Stripe"));
+                    return;
+                };
                 self.own.settle(invoice);
                 (
                     "pays",
@@ -358,7 +360,7 @@ impl<'a> Life<'a> {
     }
 
     /// Where the open invoice of a subscription is paid at Stripe.
-    async fn open_there(&self, it: usize) -> String {
+    async fn open_there(&self, it: usize) -> Option<String> {
         let path = format!(
             "/v1/invoices?status=open&subscription={}",
             self.there(it).await
@@ -367,10 +369,8 @@ impl<'a> Life<'a> {
             .world
             .at_dashboard(self.portal, Method::GET, &path, String::new())
             .await;
-        format!(
-            "/v1/invoices/{}/pay",
-            list["data"][0]["id"].as_str().unwrap()
-        )
+        let invoice = list["data"][0]["id"].as_str()?;
+        Some(format!("/v1/invoices/{invoice}/pay"))
     }
 
     /// Asks, perhaps into a fault, perhaps to be cut off; hears what the reference says.

@@ -335,9 +335,9 @@ impl Customer {
         }
         self.end(it);
         // What is open when somebody says that it is over is not owed any more.
-        let last = self.invoices.iter_mut().rfind(|own| own.subscription == it);
-        if let Some(last) = last.filter(|own| matches!(own.state, State::Open(_))) {
-            last.state = State::Closed;
+        let all = self.invoices.iter_mut();
+        for own in all.filter(|own| own.subscription == it && matches!(own.state, State::Open(_))) {
+            own.state = State::Closed;
         }
         OK
     }
@@ -540,4 +540,18 @@ fn the_reference_knows_dunning() {
         (Status::Canceled, 1_500)
     );
     assert!(matches!(own.invoices[0].state, State::Open(None)));
+}
+
+/// What an unpaid life owes, the drafts of its further periods on top, is not owed any more when it is ended.
+#[test]
+fn the_reference_knows_what_an_end_makes_void() {
+    let mut own = Customer::new(0, true);
+    own.save(false, true);
+    assert_eq!(own.subscribe(Plan::Taste, true), MADE);
+    own.advance(3 * PERIOD);
+    assert_eq!(own.subscriptions[0].status, Status::Unpaid);
+    assert_eq!(own.open_invoice(), Some(0));
+    assert!(matches!(own.invoices[1].state, State::Asleep));
+    assert_eq!(own.cancel_now(0), OK);
+    assert_eq!(own.open_invoice(), None);
 }
