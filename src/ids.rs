@@ -12,7 +12,8 @@ use crate::clock::Clock;
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const BODY_LEN: usize = 26;
-/// The bits behind the milliseconds that count within one (RFC 9562, 6.2, method 1).
+/// The bits behind the milliseconds that count within one (RFC 9562, 6.2, method 1). The context that `uuid`
+/// has for this draws its counter from a source of its own, which cannot be seeded.
 const COUNTER_BITS: u32 = 12;
 /// How far the ids run ahead of a clock that was set back before they follow it.
 const AHEAD_MAX_MS: u64 = 1_000;

@@ -300,9 +300,6 @@ impl App {
         }
         self.store_subscription(conn, &operation.context(), &subscription, &after)
             .await?;
-        if !ended {
-            return self.void_next(conn, &after.id, ending).await;
-        }
         self.let_go(conn, operation, &after, open_invoice(&said))
             .await
     }

@@ -133,20 +133,6 @@ async fn invoice_at_stripe(service: &Service, id: &Value) -> Value {
         .unwrap()
 }
 
-async fn ending_a_past_due_one_settles_its_open_invoice(engine: Database) {
-    let service = shop(engine).await;
-    let (made, invoice) = past_due(&service).await;
-    let ended = tell(&service, &made, "cancel", json!({"at": "now"}))
-        .await
-        .expect(200);
-    assert_eq!(ended["status"], "canceled");
-    assert_eq!(service.calls().await, [CANCEL, VOID]);
-    assert_eq!(
-        invoice_at_stripe(&service, &invoice).await["status"],
-        "void"
-    );
-}
-
 /// Somebody ends it in Stripe's dashboard, and we have not heard of it.
 async fn end_at_stripe(service: &Service, made: &Value) {
     let id = made["stripe"]["subscription"].as_str().unwrap();
@@ -156,46 +142,46 @@ async fn end_at_stripe(service: &Service, made: &Value) {
     service.forget_calls().await;
 }
 
-async fn what_is_owed_for_one_that_stripe_has_ended_already_goes_too(engine: Database) {
+/// Ends a subscription that is past due, and sees what that calls at Stripe and what becomes of its invoice.
+async fn cancel_past_due(engine: Database, body: Value, ended_there: bool) -> (Vec<String>, Value) {
     let service = shop(engine).await;
     let (made, invoice) = past_due(&service).await;
-    end_at_stripe(&service, &made).await;
-    let ended = tell(&service, &made, "cancel", json!({"at": "now"}))
-        .await
-        .expect(200);
+    if ended_there {
+        end_at_stripe(&service, &made).await;
+    }
+    let ended = tell(&service, &made, "cancel", body).await.expect(200);
     assert_eq!(ended["status"], "canceled");
-    assert_eq!(service.calls().await, [CANCEL, READ, VOID]);
-    assert_eq!(
-        invoice_at_stripe(&service, &invoice).await["status"],
-        "void"
-    );
+    let calls = service.calls().await;
+    (
+        calls,
+        invoice_at_stripe(&service, &invoice).await["status"].clone(),
+    )
+}
+
+async fn ending_a_past_due_one_settles_its_open_invoice(engine: Database) {
+    let (calls, invoice) = cancel_past_due(engine, json!({"at": "now"}), false).await;
+    assert_eq!(calls, [CANCEL, VOID]);
+    assert_eq!(invoice, "void");
+}
+
+async fn what_is_owed_for_one_that_stripe_has_ended_already_goes_too(engine: Database) {
+    let (calls, invoice) = cancel_past_due(engine, json!({"at": "now"}), true).await;
+    assert_eq!(calls, [CANCEL, READ, VOID]);
+    assert_eq!(invoice, "void");
 }
 
 async fn what_is_owed_for_one_that_stripe_has_ended_already_can_be_kept(engine: Database) {
-    let service = shop(engine).await;
-    let (made, invoice) = past_due(&service).await;
-    end_at_stripe(&service, &made).await;
     let body = json!({"at": "now", "open_invoice": "keep"});
-    let ended = tell(&service, &made, "cancel", body).await.expect(200);
-    assert_eq!(ended["status"], "canceled");
-    assert_eq!(service.calls().await, [CANCEL, READ]);
-    assert_eq!(
-        invoice_at_stripe(&service, &invoice).await["status"],
-        "open"
-    );
+    let (calls, invoice) = cancel_past_due(engine, body, true).await;
+    assert_eq!(calls, [CANCEL, READ]);
+    assert_eq!(invoice, "open");
 }
 
 async fn an_open_invoice_can_be_kept(engine: Database) {
-    let service = shop(engine).await;
-    let (made, invoice) = past_due(&service).await;
     let body = json!({"at": "now", "open_invoice": "keep"});
-    let ended = tell(&service, &made, "cancel", body).await.expect(200);
-    assert_eq!(ended["status"], "canceled");
-    assert_eq!(service.calls().await, [CANCEL]);
-    assert_eq!(
-        invoice_at_stripe(&service, &invoice).await["status"],
-        "open"
-    );
+    let (calls, invoice) = cancel_past_due(engine, body, false).await;
+    assert_eq!(calls, [CANCEL]);
+    assert_eq!(invoice, "open");
 }
 
 async fn the_end_comes_by_the_clock(engine: Database) {
