@@ -16,7 +16,7 @@ use crate::domain::readiness::Verification;
 use crate::domain::slug::Slug;
 use crate::domain::stripe_key::{ApiKey, PublishableKey, WebhookSecret};
 use crate::ids::Kind;
-use crate::store::credentials::{Hold, SecretOrigin};
+use crate::store::credentials::{Hold, Kept, SecretOrigin};
 use crate::store::{self, Conn, StoreError};
 
 /// How long a superseded key or signing secret stays usable, so that what began with it can end
@@ -338,7 +338,25 @@ impl App {
         version: i64,
     ) -> Result<Option<(Credentials, ApiKey)>, StoreError> {
         let kept = store::credentials::kept(conn, portal, version).await?;
-        let Some((credentials, Some((sealed, data_key)))) = kept else {
+        kept.map_or(Ok(None), |kept| self.opened(portal, kept))
+    }
+
+    /// As [`App::kept_api_key`], of the portal's current credentials.
+    pub(super) async fn api_key_now(
+        &self,
+        conn: &mut Conn,
+        portal: &Slug,
+    ) -> Result<Option<(Credentials, ApiKey)>, StoreError> {
+        let kept = store::credentials::kept_now(conn, portal).await?;
+        kept.map_or(Ok(None), |kept| self.opened(portal, kept))
+    }
+
+    fn opened(
+        &self,
+        portal: &Slug,
+        kept: Kept,
+    ) -> Result<Option<(Credentials, ApiKey)>, StoreError> {
+        let (credentials, Some((sealed, data_key))) = kept else {
             return Ok(None);
         };
         let vault = self.vault_of(portal, &data_key)?;

@@ -13,6 +13,7 @@ use super::{App, Context};
 use crate::domain::error::{Code, Error};
 use crate::domain::operation::Operation;
 use crate::domain::slug::Slug;
+use crate::domain::stripe_key::ApiKey;
 use crate::store::idempotency::{self, Claimed, KeyOfOperation, Scope, StoredAnswer};
 use crate::store::{Conn, StoreError};
 
@@ -39,13 +40,15 @@ pub(super) enum Begun {
     Done(Outcome),
     /// An operation was stored that will do it.
     Operation(Operation),
+    /// The same, with the secret key that it is to run with.
+    Opened(Operation, ApiKey),
 }
 
 #[expect(clippy::large_enum_variant, reason = "one value lives per request")]
 enum Stored {
     Answer(Rendered),
     Repeated(Rendered),
-    Operation(Operation),
+    Operation(Operation, Option<ApiKey>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -87,18 +90,42 @@ impl App {
     where
         F: AsyncFn(&mut Conn) -> Result<Begun, StoreError>,
     {
+        let nothing = async |_: &mut Conn| Ok(());
+        let work = async |conn: &mut Conn, ()| work(conn).await;
+        self.once_with(context, portal, claim, wait, nothing, work)
+            .await
+    }
+
+    /// As [`App::once`], for work that begins with reads which can be made while the key is claimed: `ahead`
+    /// makes them, and what it comes to counts only when the key was free.
+    ///
+    /// # Errors
+    /// As [`App::once`].
+    pub(super) async fn once_with<T, A, F>(
+        &self,
+        context: &Context,
+        portal: &Slug,
+        claim: Option<&Claim>,
+        wait: Duration,
+        ahead: A,
+        work: F,
+    ) -> Result<Answer, Error>
+    where
+        A: AsyncFn(&mut Conn) -> Result<T, StoreError>,
+        F: AsyncFn(&mut Conn, T) -> Result<Begun, StoreError>,
+    {
         let stored = self
             .store
             .write(async |conn| {
-                match claim {
-                    None => drop(existing(conn, portal).await?),
-                    Some(claim) => {
-                        if let Some(before) = self.claim(conn, context, portal, claim).await? {
-                            return Ok(Stored::Repeated(before));
-                        }
-                    }
+                let claimed = async |conn: &mut Conn| match claim {
+                    None => existing(conn, portal).await.map(|_| None),
+                    Some(claim) => self.claim(conn, context, portal, claim).await,
+                };
+                let (before, read) = conn.each(claimed, &ahead).await;
+                if let Some(before) = before? {
+                    return Ok(Stored::Repeated(before));
                 }
-                match work(conn).await? {
+                let (operation, key) = match work(conn, read?).await? {
                     Begun::Done(outcome) => {
                         let rendered = self.render.outcome(&outcome);
                         if let Some(claim) = claim {
@@ -106,14 +133,14 @@ impl App {
                             let vault = self.vault(conn, portal, None).await?;
                             keep(conn, &scope, &vault, &rendered).await?;
                         }
-                        Ok(Stored::Answer(rendered))
+                        return Ok(Stored::Answer(rendered));
                     }
-                    Begun::Operation(operation) => {
-                        self.attach(conn, context, portal, claim, &operation)
-                            .await?;
-                        Ok(Stored::Operation(operation))
-                    }
-                }
+                    Begun::Operation(operation) => (operation, None),
+                    Begun::Opened(operation, key) => (operation, Some(key)),
+                };
+                self.attach(conn, context, portal, claim, &operation)
+                    .await?;
+                Ok(Stored::Operation(operation, key))
             })
             .await?;
         match stored {
@@ -122,8 +149,8 @@ impl App {
                 rendered,
                 replayed: true,
             }),
-            Stored::Operation(operation) => {
-                let rendered = self.run_and_wait(operation, wait).await?;
+            Stored::Operation(operation, key) => {
+                let rendered = self.run_and_wait(operation, key, wait).await?;
                 Ok(Answer::fresh(rendered))
             }
         }
@@ -174,20 +201,18 @@ impl App {
         idempotency::attach(conn, &scope, &operation.id).await
     }
 
-    /// Stores the answer of an operation that is over, or frees its key when the answer is not one
-    /// to be repeated.
+    /// Stores the answer of an operation that is over under its key, or frees the key when the answer is
+    /// not one to be repeated.
     pub(super) async fn keep_answer_of(
         &self,
         conn: &mut Conn,
-        operation: &Operation,
+        portal: &Slug,
+        key: &KeyOfOperation,
         rendered: &Rendered,
     ) -> Result<(), StoreError> {
-        let Some(found) = idempotency::of_operation(conn, &operation.id).await? else {
-            return Ok(());
-        };
-        let scope = scope_within(&operation.portal, &found);
+        let scope = scope_within(portal, key);
         if rendered.is_kept() || scope.route == OWN_ROUTE {
-            let vault = self.vault_of(&operation.portal, &found.data_key)?;
+            let vault = self.vault_of(portal, &key.data_key)?;
             keep(conn, &scope, &vault, rendered).await
         } else {
             idempotency::release(conn, &scope).await

@@ -1,7 +1,10 @@
 //! Pages for people: the API reference and the explanation of each problem.
 
 use std::borrow::Cow;
+use std::io::{self, Read as _};
 use std::sync::{Arc, OnceLock};
+
+use flate2::read::GzDecoder;
 
 use pulldown_cmark::{Event, Options, Parser, html};
 
@@ -37,14 +40,51 @@ const INIT: &str = r##"SwaggerUIBundle({
 
 const PROBLEMS: &str = include_str!("../../docs/problems.md");
 
-/// A file of the API reference: its content type and bytes.
-pub(super) fn docs_file(name: &str) -> Option<(String, Vec<u8>)> {
+/// A file of the API reference.
+pub(super) struct DocsFile {
+    /// What it is.
+    pub(super) content_type: String,
+    /// Its bytes.
+    pub(super) bytes: Cow<'static, [u8]>,
+    /// Whether they are packed with gzip.
+    pub(super) packed: bool,
+}
+
+impl DocsFile {
+    /// The same for who takes nothing packed.
+    ///
+    /// # Errors
+    /// When the bytes in this binary are damaged.
+    pub(super) fn unpacked(self) -> io::Result<Self> {
+        if !self.packed {
+            return Ok(self);
+        }
+        let mut bytes = Vec::new();
+        GzDecoder::new(&*self.bytes).read_to_end(&mut bytes)?;
+        Ok(Self {
+            bytes: Cow::Owned(bytes),
+            packed: false,
+            ..self
+        })
+    }
+}
+
+/// A file of the API reference, packed as it is in this binary.
+pub(super) fn docs_file(name: &str) -> Option<DocsFile> {
     match name {
-        "init.js" => Some(("text/javascript".to_owned(), INIT.as_bytes().to_vec())),
+        "init.js" => Some(DocsFile {
+            content_type: "text/javascript".to_owned(),
+            bytes: Cow::Borrowed(INIT.as_bytes()),
+            packed: false,
+        }),
         "swagger-ui.css" | "swagger-ui-bundle.js" | "favicon-32x32.png" => {
             let config = Arc::new(utoipa_swagger_ui::Config::from("/openapi.json"));
             let file = utoipa_swagger_ui::serve(name, config).ok()??;
-            Some((file.content_type, file.bytes.into_owned()))
+            Some(DocsFile {
+                content_type: file.content_type,
+                bytes: file.bytes,
+                packed: file.gzpipped,
+            })
         }
         _ => None,
     }
@@ -119,10 +159,11 @@ mod tests {
             "swagger-ui-bundle.js",
             "favicon-32x32.png",
         ] {
-            assert!(
-                docs_file(name).is_some_and(|(_, bytes)| !bytes.is_empty()),
-                "{name}"
-            );
+            let file = docs_file(name).unwrap();
+            assert_eq!(file.packed, name != "init.js", "{name}");
+            let length = file.bytes.len();
+            let unpacked = file.unpacked().unwrap();
+            assert!(unpacked.bytes.len() >= length, "{name}");
             assert!(DOCS.contains(&format!("/docs/{name}")), "{name}");
         }
         assert!(docs_file("index.html").is_none());

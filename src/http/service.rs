@@ -2,8 +2,9 @@
 
 use std::sync::OnceLock;
 
+use actix_web::http::header::{AcceptEncoding, ContentEncoding, Encoding, Header as _};
 use actix_web::web::{Data, Path};
-use actix_web::{HttpResponse, get};
+use actix_web::{HttpRequest, HttpResponse, get};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -129,12 +130,29 @@ pub(super) async fn docs() -> HttpResponse {
     ),
 )]
 #[get("/docs/{file}")]
-pub(super) async fn docs_file(file: Path<String>) -> Result<HttpResponse, Problem> {
-    let (content_type, bytes) = pages::docs_file(&file).ok_or_else(Error::not_found)?;
-    Ok(HttpResponse::Ok()
-        .content_type(content_type)
+pub(super) async fn docs_file(
+    request: HttpRequest,
+    file: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let file = pages::docs_file(&file).ok_or_else(Error::not_found)?;
+    let known = [Encoding::gzip(), Encoding::identity()];
+    // Who does not say is a person with curl more often than a browser.
+    let takes_gzip = AcceptEncoding::parse(&request)
+        .is_ok_and(|accepted| accepted.negotiate(known.iter()) == Some(Encoding::gzip()));
+    let file = if takes_gzip {
+        file
+    } else {
+        file.unpacked().map_err(Error::internal)?
+    };
+    let mut response = HttpResponse::Ok();
+    response
+        .content_type(file.content_type)
         .insert_header(("cache-control", "public, max-age=3600"))
-        .body(bytes))
+        .insert_header(("vary", "accept-encoding"));
+    if file.packed {
+        response.insert_header(ContentEncoding::Gzip);
+    }
+    Ok(response.body(file.bytes.into_owned()))
 }
 
 /// What a problem means and what to do

@@ -16,10 +16,11 @@ use diesel_async::sync_connection_wrapper::{SpawnBlocking, SyncConnectionWrapper
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 
 use deadpool::managed::QueueMode;
+use futures_util::future::join;
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::error::StoreError;
+use super::error::{Both, StoreError};
 use super::pooled::Pooled;
 use super::{Engine, StoreSettings};
 
@@ -68,6 +69,18 @@ macro_rules! send {
 }
 pub(super) use send;
 
+/// As [`send`], for a statement whose answer may be one that the service does not accept though the database has
+/// no objection: it is looked at before the transaction is committed, not with that.
+macro_rules! demand {
+    ($connection:expr, $name:ident => $body:expr) => {{
+        if let $crate::store::conn::Conn::Pg(pooled) = &mut *$connection {
+            pooled.look_before_commit();
+        }
+        $crate::store::conn::send!($connection, $name => $body)
+    }};
+}
+pub(super) use demand;
+
 impl Conn {
     pub(super) async fn begin(&mut self) -> Result<(), StoreError> {
         match self {
@@ -82,6 +95,45 @@ impl Conn {
         Ok(())
     }
 
+    /// Does two things of which neither needs what the other finds out. On PostgreSQL the first statement of
+    /// the second is sent behind the first one of the first, before that is answered; on SQLite, where there is
+    /// nothing to be won, one is done after the other.
+    ///
+    /// # Errors
+    /// That of the first, else of the second.
+    pub async fn both<A, B>(
+        &mut self,
+        first: impl AsyncFnOnce(&mut Self) -> Result<A, StoreError>,
+        second: impl AsyncFnOnce(&mut Self) -> Result<B, StoreError>,
+    ) -> Result<(A, B), StoreError> {
+        let (first, second) = self.each(first, second).await;
+        Ok((first?, second?))
+    }
+
+    /// As [`Conn::both`], for who wants to know what the first found out before whether the second failed.
+    pub async fn each<A, B>(
+        &mut self,
+        first: impl AsyncFnOnce(&mut Self) -> Result<A, StoreError>,
+        second: impl AsyncFnOnce(&mut Self) -> Result<B, StoreError>,
+    ) -> Both<A, B> {
+        let mut beside = match self {
+            Self::Pg(pooled) => Self::Pg(pooled.beside()),
+            Self::Lite(..) => {
+                let first = first(self).await;
+                // After an error SQLite may have no transaction open any more.
+                return match first {
+                    Ok(_) => (first, second(self).await),
+                    Err(_) => (first, Err(StoreError::Moot)),
+                };
+            }
+        };
+        let answers = join(first(self), second(&mut beside)).await;
+        if let (Self::Pg(pooled), Self::Pg(beside)) = (self, beside) {
+            pooled.take_over(beside);
+        }
+        StoreError::cause_first(answers)
+    }
+
     /// Waits for the answers to everything that was sent without waiting.
     pub(super) async fn answered(&mut self) -> Result<(), StoreError> {
         match self {
@@ -90,9 +142,17 @@ impl Conn {
         }
     }
 
+    /// Waits for those of the answers that have to be known before the transaction is committed.
+    pub(super) async fn accepted(&mut self) -> Result<(), StoreError> {
+        match self {
+            Self::Pg(pooled) => pooled.accepted().await,
+            Self::Lite(..) => Ok(()),
+        }
+    }
+
     pub(super) async fn commit(&mut self) -> Result<(), StoreError> {
         match self {
-            Self::Pg(pooled) => pooled.connection().batch_execute("COMMIT").await?,
+            Self::Pg(pooled) => pooled.commit().await?,
             Self::Lite(lite, waits) => {
                 let _waiting = waits.while_held();
                 lite.batch_execute("COMMIT").await?;

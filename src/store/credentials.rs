@@ -229,6 +229,39 @@ pub async fn first_stored_at(
     Ok(first.map(Timestamp::from_millis))
 }
 
+/// A version of the credentials with its sealed secret key and the data key it is sealed with; without them
+/// when it was wiped.
+pub type Kept = (Credentials, Option<(Sealed, WrappedKey)>);
+
+type KeptRow = (CredentialsRow, Option<Vec<u8>>, WrappedKey);
+
+/// The credentials of a portal with what their secret keys are sealed with. A macro, because what is selected
+/// differs in type between the engines.
+macro_rules! kept_of {
+    ($portal:expr) => {
+        stripe_credentials::table
+            .inner_join(
+                portal_keys::table.on(portal_keys::portal_id
+                    .eq(stripe_credentials::portal_id)
+                    .and(portal_keys::version.eq(stripe_credentials::data_key_version))),
+            )
+            .filter(stripe_credentials::portal_id.eq($portal.as_str()))
+            .select((
+                CredentialsRow::as_select(),
+                stripe_credentials::secret_sealed,
+                WrappedKey::as_select(),
+            ))
+    };
+}
+
+fn read_kept((row, blob, key): KeptRow) -> Result<Kept, StoreError> {
+    let sealed = blob.map(|blob| Sealed {
+        data_key_version: key.version,
+        blob,
+    });
+    Ok((row.try_into()?, sealed.map(|sealed| (sealed, key))))
+}
+
 /// One version of a portal's credentials, and its secret key, sealed, with the data key that opens it; the
 /// secret key is `None` when it was wiped.
 ///
@@ -238,29 +271,26 @@ pub async fn kept(
     conn: &mut Conn,
     portal: &Slug,
     version: i64,
-) -> Result<Option<(Credentials, Option<(Sealed, WrappedKey)>)>, StoreError> {
-    let row: Option<(CredentialsRow, Option<Vec<u8>>, WrappedKey)> = db!(conn, c => stripe_credentials::table
-        .inner_join(portal_keys::table.on(portal_keys::portal_id
-            .eq(stripe_credentials::portal_id)
-            .and(portal_keys::version.eq(stripe_credentials::data_key_version))))
-        .filter(stripe_credentials::portal_id.eq(portal.as_str()))
+) -> Result<Option<Kept>, StoreError> {
+    let row: Option<KeptRow> = db!(conn, c => kept_of!(portal)
         .filter(stripe_credentials::version.eq(version))
-        .select((
-            CredentialsRow::as_select(),
-            stripe_credentials::secret_sealed,
-            WrappedKey::as_select(),
-        ))
         .first(c)
         .await
         .optional())?;
-    row.map(|(row, blob, key)| {
-        let sealed = blob.map(|blob| Sealed {
-            data_key_version: key.version,
-            blob,
-        });
-        Ok((row.try_into()?, sealed.map(|sealed| (sealed, key))))
-    })
-    .transpose()
+    row.map(read_kept).transpose()
+}
+
+/// As [`kept`], of the current version.
+///
+/// # Errors
+/// What the database answers.
+pub async fn kept_now(conn: &mut Conn, portal: &Slug) -> Result<Option<Kept>, StoreError> {
+    let row: Option<KeptRow> = db!(conn, c => kept_of!(portal)
+        .filter(stripe_credentials::superseded_at.is_null())
+        .first(c)
+        .await
+        .optional())?;
+    row.map(read_kept).transpose()
 }
 
 /// Adds a version; the caller has superseded the one before.

@@ -117,6 +117,9 @@ impl Unique {
     }
 }
 
+/// What came of two things that were done side by side.
+pub type Both<A, B> = (Result<A, StoreError>, Result<B, StoreError>);
+
 /// A failed unit of work.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -135,6 +138,9 @@ pub enum StoreError {
     /// The database cannot take it now: full, out of connections, too slow.
     #[error("database unavailable: {0}")]
     Unavailable(String),
+    /// It was not looked at, because something before it in its transaction failed.
+    #[error("not looked at: something before it failed")]
+    Moot,
     /// Anything else: a bug of ours or a damaged database.
     #[error("database: {0}")]
     Other(String),
@@ -144,6 +150,14 @@ impl StoreError {
     /// A stored value that this version cannot read.
     pub fn corrupt(what: &str) -> Self {
         Self::Other(format!("stored value cannot be read: {what}"))
+    }
+
+    /// The cause first, of two answers of which one may be there for the other's sake alone.
+    pub(super) fn cause_first<A, B>(answers: Both<A, B>) -> Both<A, B> {
+        match answers {
+            (Err(Self::Moot), Err(cause)) => (Err(cause), Err(Self::Moot)),
+            other => other,
+        }
     }
 
     /// Whether running the same unit of work again may help.
@@ -175,6 +189,7 @@ fn classify(kind: DatabaseErrorKind, constraint: Option<&str>, message: &str) ->
         DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand => {
             StoreError::Disconnected(text())
         }
+        _ if has_any(message, &["current transaction is aborted"]) => StoreError::Moot,
         DatabaseErrorKind::ReadOnlyTransaction => StoreError::Unavailable(text()),
         // SQLite reports what it has no kind for as Unknown, and so does PostgreSQL's driver.
         _ if has_any(message, &["is locked", "deadlock detected", "lock timeout"]) => {
@@ -228,7 +243,7 @@ impl From<StoreError> for Error {
                 "Another request changed the same thing in between. Read it again and repeat.",
             )
             .with_log(error),
-            StoreError::Other(_) => Self::internal(error),
+            StoreError::Moot | StoreError::Other(_) => Self::internal(error),
         }
     }
 }

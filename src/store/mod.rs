@@ -46,7 +46,7 @@ mod together;
 pub mod webhook_endpoints;
 
 pub use conn::Conn;
-pub use error::{StoreError, Unique};
+pub use error::{Both, StoreError, Unique};
 
 use conn::Use;
 use pooled::Pooled;
@@ -303,11 +303,13 @@ where
     if let Err(error) = conn.begin().await {
         return (Err(error), Stage::Begin);
     }
-    let worked = work(conn).await;
-    // What was sent without waiting came first: what was refused after it may be so for its sake.
-    let (result, stage) = match conn.answered().await.and(worked) {
-        Ok(value) => (conn.commit().await.map(|()| value), Stage::Commit),
-        Err(error) => (Err(error), Stage::Work),
+    let (result, stage) = match work(conn).await {
+        Ok(value) => match conn.accepted().await {
+            Ok(()) => (conn.commit().await.map(|()| value), Stage::Commit),
+            Err(error) => (Err(error), Stage::Work),
+        },
+        // What was sent without waiting came first: what was refused after it may be so for its sake.
+        Err(error) => (conn.answered().await.and(Err(error)), Stage::Work),
     };
     // After a failed COMMIT the transaction may still be open on SQLite: roll back either way.
     let clean = match &result {

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
-use diesel_async::AsyncPgConnection;
 use diesel_async::pooled_connection::deadpool::Object;
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use futures_util::future::join;
 use tokio::task::JoinHandle;
 
 use super::error::StoreError;
@@ -47,6 +48,8 @@ impl Drop for Held {
 pub struct Pooled {
     held: Arc<Held>,
     sent: Vec<JoinHandle<Result<(), StoreError>>>,
+    /// Whether one of them may be answered with what is no error to PostgreSQL.
+    looked_at: bool,
 }
 
 impl Pooled {
@@ -58,6 +61,7 @@ impl Pooled {
         Self {
             held: Arc::new(held),
             sent: Vec::new(),
+            looked_at: false,
         }
     }
 
@@ -68,6 +72,26 @@ impl Pooled {
     /// The connection for a statement of [`Pooled::send`].
     pub(super) fn share(&self) -> Arc<Held> {
         Arc::clone(&self.held)
+    }
+
+    /// The same connection once more, for what is done beside what this one does.
+    pub(super) fn beside(&self) -> Self {
+        Self {
+            held: Arc::clone(&self.held),
+            sent: Vec::new(),
+            looked_at: false,
+        }
+    }
+
+    /// Waits for what was sent over the other one, too, when the time comes.
+    pub(super) fn take_over(&mut self, other: Self) {
+        self.sent.extend(other.sent);
+        self.looked_at |= other.looked_at;
+    }
+
+    /// Says that the answer to the statement that is sent next has to be known before the commit.
+    pub(super) fn look_before_commit(&mut self) {
+        self.looked_at = true;
     }
 
     /// Says that nothing is open on the connection any more.
@@ -98,16 +122,44 @@ impl Pooled {
         }
     }
 
+    /// Waits for the answers, if one of them has to be known before the commit.
+    ///
+    /// # Errors
+    /// As [`Pooled::answered`].
+    pub(super) async fn accepted(&mut self) -> Result<(), StoreError> {
+        if self.looked_at {
+            self.looked_at = false;
+            return self.answered().await;
+        }
+        Ok(())
+    }
+
+    /// Commits behind what was sent. PostgreSQL rolls back instead when it has refused a statement, and does not
+    /// call that an error; the statement's answer is one.
+    ///
+    /// # Errors
+    /// As [`Pooled::answered`], and what the database answers.
+    pub(super) async fn commit(&mut self) -> Result<(), StoreError> {
+        let held = self.share();
+        let commit = async { held.connection().batch_execute("COMMIT").await };
+        let (committed, answered) = join(commit, self.answered()).await;
+        answered?;
+        Ok(committed?)
+    }
+
     /// Waits for the answers to everything that was sent.
     ///
     /// # Errors
-    /// The first that is one: those behind it follow from it.
+    /// The first that is one and does not follow from another.
     pub(super) async fn answered(&mut self) -> Result<(), StoreError> {
         let mut first = Ok(());
         for answer in self.sent.drain(..) {
             let answer = answer.await;
             let answer = answer.unwrap_or_else(|error| Err(StoreError::Other(error.to_string())));
-            first = first.and(answer);
+            first = match (first, answer) {
+                (Ok(()) | Err(StoreError::Moot), answer @ Err(_)) => answer,
+                (first, _) => first,
+            };
         }
         first
     }

@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use crate::support::database::Database;
+use crate::support::service::Service;
+
 const SCHEMAS: &str = "#/components/schemas/";
 /// Operations that take or give any JSON at all: an event of Stripe's, and the description itself.
 const ANY_JSON: [&str; 2] = ["stripe_hook_receive", "service_openapi"];
@@ -174,5 +177,35 @@ fn every_operation_belongs_to_one_named_group() {
             panic!("{name} has not one tag");
         };
         assert!(groups.contains(&group), "{name}: {group} is not described");
+    }
+}
+
+/// Length and coding of a file of the reference, for who says this of what it takes.
+async fn docs_file(service: &Service, name: &str, accepted: Option<&str>) -> (usize, String) {
+    let url = format!("{}/docs/{name}", service.base_url);
+    let mut request = service.client.get(url);
+    if let Some(accepted) = accepted {
+        request = request.header("accept-encoding", accepted);
+    }
+    let response = request.send().await.unwrap().error_for_status().unwrap();
+    assert_eq!(response.headers()["vary"], "accept-encoding");
+    let coding = response.headers().get("content-encoding");
+    let coding = coding.map_or_else(String::new, |it| it.to_str().unwrap().to_owned());
+    (response.bytes().await.unwrap().len(), coding)
+}
+
+#[tokio::test]
+async fn the_reference_comes_packed_for_who_takes_it() {
+    let service = Service::start(Database::Lite).await;
+    let name = "swagger-ui-bundle.js";
+    let (packed, coding) = docs_file(&service, name, Some("br, gzip;q=0.5")).await;
+    assert_eq!(coding, "gzip");
+    for accepted in [None, Some("identity"), Some("br"), Some("gzip;q=0, *")] {
+        let (length, coding) = docs_file(&service, name, accepted).await;
+        assert_eq!(coding, "", "{accepted:?}");
+        assert!(
+            length > 3 * packed,
+            "{accepted:?}: {length}, packed {packed}"
+        );
     }
 }

@@ -8,11 +8,13 @@ use portal_billing::domain::audit::{Actor, Draft, verify_chain};
 use portal_billing::domain::error::{Code, Error};
 use portal_billing::domain::portal::Portal;
 use portal_billing::domain::slug::Slug;
+use portal_billing::domain::stripe_key::Mode;
 use portal_billing::domain::text::Metadata;
 use portal_billing::ids::Ids;
 use portal_billing::store::audit::{self, Stamp};
 use portal_billing::store::migrate::{self, Direction};
-use portal_billing::store::{Store, StoreError, Unique, portals};
+use portal_billing::store::stripe_objects::{self, StripeObject};
+use portal_billing::store::{Conn, Store, StoreError, Unique, portals};
 
 use crate::support::database::{Database, FreshDatabase, on_both_databases};
 
@@ -22,6 +24,9 @@ on_both_databases!(
     a_unique_violation_has_its_name,
     a_failed_unit_of_work_leaves_nothing,
     a_dropped_unit_of_work_leaves_nothing,
+    what_is_refused_when_nobody_waits_undoes_the_unit_of_work,
+    of_two_things_side_by_side_the_second_sees_the_first,
+    of_two_things_side_by_side_the_cause_is_told,
     writers_that_read_first_do_not_lose_updates,
     the_audit_chain_holds_under_concurrency,
 );
@@ -192,6 +197,108 @@ async fn a_dropped_unit_of_work_leaves_nothing(engine: Database) {
         .await
         .unwrap();
     assert_eq!(found, Some(portal));
+}
+
+/// An object at Stripe of this portal, under this id; the thing of ours is the same each time.
+async fn note(conn: &mut Conn, portal: &Portal, stripe_id: &str) -> Result<(), StoreError> {
+    let object = StripeObject {
+        account_id: "acct_1".to_owned(),
+        mode: Mode::Test,
+        stripe_id: stripe_id.to_owned(),
+        kind: "customer".to_owned(),
+        local_id: "org_1".to_owned(),
+    };
+    stripe_objects::note(conn, &portal.id, object, portal.created_at).await
+}
+
+async fn is_there(store: &Store, portal: &Portal) -> bool {
+    let found = store
+        .read(async |conn| portals::find(conn, &portal.id).await)
+        .await;
+    found.unwrap().is_some()
+}
+
+async fn what_is_refused_when_nobody_waits_undoes_the_unit_of_work(engine: Database) {
+    let (_database, store) = migrated(engine).await;
+    let (kept, gone) = (portal("kept"), portal("gone"));
+    let noted = async |portal: &Portal, second: &str| {
+        store
+            .write(async |conn| {
+                portals::insert(conn, portal).await?;
+                note(conn, portal, "cus_1").await?;
+                note(conn, portal, second).await
+            })
+            .await
+    };
+    noted(&kept, "cus_1").await.unwrap();
+    assert!(is_there(&store, &kept).await);
+    // The last statement is refused when the commit is on its way already.
+    let refused = noted(&gone, "cus_2").await;
+    assert!(matches!(
+        refused,
+        Err(StoreError::Unique(Unique::StripeObject))
+    ));
+    assert!(!is_there(&store, &gone).await);
+    noted(&portal("next"), "cus_1").await.unwrap();
+}
+
+async fn of_two_things_side_by_side_the_second_sees_the_first(engine: Database) {
+    let (_database, store) = migrated(engine).await;
+    // The first time, each statement is prepared; then both are.
+    for name in ["first", "second"] {
+        let portal = portal(name);
+        let ((), found) = store
+            .write(async |conn| {
+                conn.both(
+                    async |conn| portals::insert(conn, &portal).await,
+                    async |conn| portals::find(conn, &portal.id).await,
+                )
+                .await
+            })
+            .await
+            .unwrap();
+        assert_eq!(found, Some(portal));
+    }
+}
+
+async fn of_two_things_side_by_side_the_cause_is_told(engine: Database) {
+    let (_database, store) = migrated(engine).await;
+    let (there, gone) = (portal("there"), portal("gone"));
+    let insert = async |conn: &mut Conn, portal: &Portal| portals::insert(conn, portal).await;
+    store
+        .write(async |conn| insert(conn, &there).await)
+        .await
+        .unwrap();
+    let refused = store
+        .write(async |conn| {
+            insert(conn, &gone).await?;
+            conn.both(
+                // Its second statement comes behind the one that is refused.
+                async |conn| {
+                    portals::find(conn, &there.id).await?;
+                    portals::find(conn, &there.id).await
+                },
+                async |conn| insert(conn, &there).await,
+            )
+            .await
+        })
+        .await;
+    assert!(matches!(refused, Err(StoreError::Unique(Unique::Portal))));
+    assert!(!is_there(&store, &gone).await);
+    let (first, second) = store
+        .write(async |conn| {
+            let answers = conn
+                .each(
+                    async |conn| insert(conn, &there).await,
+                    async |conn| portals::find(conn, &there.id).await,
+                )
+                .await;
+            Ok(answers)
+        })
+        .await
+        .unwrap();
+    assert!(matches!(first, Err(StoreError::Unique(Unique::Portal))));
+    assert!(matches!(second, Err(StoreError::Moot)));
 }
 
 async fn writers_that_read_first_do_not_lose_updates(engine: Database) {

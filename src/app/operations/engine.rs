@@ -25,6 +25,7 @@ use crate::domain::operation::{self, Failure, Operation, QUEUED, Status};
 use crate::domain::slug::Slug;
 use crate::domain::stripe_key::ApiKey;
 use crate::ids::{Id, Kind};
+use crate::store::idempotency::{KeyOfOperation, of_operation};
 use crate::store::{self, StoreError, operations};
 use crate::stripe::{self, FrozenRequest, IdempotencyKey, RawReply, StripeError};
 
@@ -46,11 +47,13 @@ pub(super) enum Progress {
 }
 
 impl App {
-    /// One attempt at an operation this process has the lease of.
+    /// One attempt at an operation this process has the lease of; with `opened`, if its key was opened in the
+    /// transaction that has stored it.
     pub(super) async fn try_step(
         &self,
         class: Class,
         operation: Operation,
+        opened: Option<ApiKey>,
     ) -> Result<Progress, StoreError> {
         if operation.step == QUEUED {
             return self.first_step(operation).await;
@@ -58,7 +61,11 @@ impl App {
         let Some(request) = FrozenRequest::from_text(&operation.request) else {
             return Err(StoreError::corrupt("operations.request"));
         };
-        let Some(key) = self.key_of(&operation).await? else {
+        let key = match opened {
+            Some(key) => Some(key),
+            None => self.key_of(&operation).await?,
+        };
+        let Some(key) = key else {
             let failure = failure_of(&Error::new(
                 Code::StripeCredentialsInvalid,
                 "The credentials this operation began with are gone.",
@@ -118,8 +125,8 @@ impl App {
     async fn first_step(&self, operation: Operation) -> Result<Progress, StoreError> {
         self.store
             .write(async |conn| {
-                let next = self.start(conn, &operation).await?;
-                self.apply(conn, operation.clone(), next).await
+                let next = async |conn: &mut store::Conn| self.start(conn, &operation).await;
+                self.decided(conn, &operation, next).await
             })
             .await
     }
@@ -129,8 +136,9 @@ impl App {
         let settled = self
             .store
             .write(async |conn| {
-                let next = self.advance(conn, &operation, reply).await?;
-                let progress = self.apply(conn, operation.clone(), next).await?;
+                let next =
+                    async |conn: &mut store::Conn| self.advance(conn, &operation, reply).await;
+                let progress = self.decided(conn, &operation, next).await?;
                 point("settling", &operation);
                 Ok(progress)
             })
@@ -204,8 +212,9 @@ impl App {
         }
         self.store
             .write(async |conn| {
-                let next = self.refused(conn, &operation, error).await?;
-                self.apply(conn, operation.clone(), next).await
+                let next =
+                    async |conn: &mut store::Conn| self.refused(conn, &operation, error).await;
+                self.decided(conn, &operation, next).await
             })
             .await
     }
@@ -345,12 +354,24 @@ impl App {
             }))
     }
 
-    /// Writes what comes next into the operation, in the transaction that decided it.
+    /// Decides what comes next and writes it into the operation, in this transaction.
+    async fn decided(
+        &self,
+        conn: &mut store::Conn,
+        operation: &Operation,
+        next: impl AsyncFnOnce(&mut store::Conn) -> Result<Next, StoreError>,
+    ) -> Result<Progress, StoreError> {
+        let key = async |conn: &mut store::Conn| of_operation(conn, &operation.id).await;
+        let (next, key) = conn.both(next, key).await?;
+        self.apply(conn, operation.clone(), next, key).await
+    }
+
     async fn apply(
         &self,
         conn: &mut store::Conn,
         operation: Operation,
         next: Next,
+        key: Option<KeyOfOperation>,
     ) -> Result<Progress, StoreError> {
         let now = self.clock.now();
         let context = operation.context();
@@ -367,13 +388,13 @@ impl App {
             Next::Done(outcome) => {
                 let after = over(operation, Status::Succeeded, None, now);
                 let rendered = self.render.outcome(&outcome);
-                self.end(conn, after, rendered).await
+                self.end(conn, after, key, rendered).await
             }
             Next::Failed(error) => {
                 let failure = failure_of(&error);
                 let after = over(operation, Status::Failed, Some(failure), now);
                 let rendered = self.render.problem(&error, &context);
-                self.end(conn, after, rendered).await
+                self.end(conn, after, key, rendered).await
             }
         }
     }
@@ -382,10 +403,14 @@ impl App {
         &self,
         conn: &mut store::Conn,
         after: Operation,
+        key: Option<KeyOfOperation>,
         rendered: Rendered,
     ) -> Result<Progress, StoreError> {
         self.store_operation(conn, &after).await?;
-        self.keep_answer_of(conn, &after, &rendered).await?;
+        if let Some(key) = key {
+            self.keep_answer_of(conn, &after.portal, &key, &rendered)
+                .await?;
+        }
         metrics::counter!(
             "operations_total",
             "kind" => after.kind.as_str(),
@@ -409,8 +434,9 @@ impl App {
             let rendered = self.render.problem(error, &open.context());
             let failure = failure_of(error);
             let after = over(open, Status::Failed, Some(failure), self.clock.now());
+            let key = of_operation(conn, &after.id).await?;
             // Somebody may just have said `retry`: then this one looks again.
-            self.end(conn, after, rendered).await?;
+            self.end(conn, after, key, rendered).await?;
         }
         Ok(())
     }

@@ -171,25 +171,25 @@ impl App {
         credentials: &Credentials,
         new: NewOperation,
     ) -> Result<Operation, StoreError> {
+        let busy = operations::lane_is_busy(conn, portal, &new.lane).await?;
         let first =
             async |conn: &mut Conn, operation: &Operation| self.start(conn, operation).await;
-        self.begin_operation_with(conn, context, portal, credentials, new, first)
+        self.begin_operation_with(conn, context, portal, credentials, (new, busy), first)
             .await
     }
 
-    /// As [`App::begin_operation`], with what the operation's first step is when it has the turn at once,
-    /// for a caller who has all it takes at hand.
+    /// As [`App::begin_operation`], for a caller who knows whether the lane is busy, and what the operation's
+    /// first step is when it has the turn at once.
     pub(super) async fn begin_operation_with(
         &self,
         conn: &mut Conn,
         context: &Context,
         portal: &Slug,
         credentials: &Credentials,
-        new: NewOperation,
+        (new, busy): (NewOperation, bool),
         first: impl AsyncFnOnce(&mut Conn, &Operation) -> Result<Next, StoreError>,
     ) -> Result<Operation, StoreError> {
         let now = self.clock.now();
-        let busy = operations::lane_is_busy(conn, portal, &new.lane).await?;
         let mut operation = Operation {
             id: self.ids.new_id(ids::Kind::Operation).into(),
             portal: portal.clone(),

@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::domain::error::Error;
 use crate::domain::operation::{Operation, QUEUED, SCHEMA_VERSION};
 use crate::domain::slug::Slug;
+use crate::domain::stripe_key::ApiKey;
 use crate::store::{StoreError, Unique, operations};
 
 /// Waits shorter than this are waited through; an operation with a longer one is put down.
@@ -22,10 +23,11 @@ const DUE_AT_ONCE: i64 = 64;
 
 impl App {
     /// Runs an operation that was just stored, in a task of its own, so that it goes on when the
-    /// caller has gone. Gives its answer if it is over in time, else 202.
+    /// caller has gone; its first request is sent with `key`, if that has just been opened. Gives its answer if it is over in time, else 202.
     pub(in crate::app) async fn run_and_wait(
         &self,
         operation: Operation,
+        key: Option<ApiKey>,
         wait: Duration,
     ) -> Result<Rendered, Error> {
         point("stored", &operation);
@@ -34,7 +36,7 @@ impl App {
         if operation.lane_held {
             let app = self.clone();
             (self.spawn)(Box::pin(async move {
-                app.run(Class::Interactive, operation).await;
+                app.run(Class::Interactive, operation, key).await;
             }));
         }
         let waiting = async {
@@ -114,7 +116,7 @@ impl App {
         if let Ok(Some(operation)) = self.next_turn(portal, lane).await {
             let app = self.clone();
             (self.spawn)(Box::pin(async move {
-                app.run(Class::Interactive, operation).await;
+                app.run(Class::Interactive, operation, None).await;
             }));
         }
     }
@@ -135,7 +137,7 @@ impl App {
             if let Some(operation) = self.next_turn(&operation.portal, &operation.lane).await? {
                 let app = self.clone();
                 (self.spawn)(Box::pin(async move {
-                    app.run(Class::Background, operation).await;
+                    app.run(Class::Background, operation, None).await;
                 }));
                 taken += 1;
             }
@@ -145,27 +147,32 @@ impl App {
 
     /// Runs an operation this process has the lease of to its end, and then whatever waits in its
     /// lane.
-    async fn run(&self, class: Class, operation: Operation) {
+    async fn run(&self, class: Class, operation: Operation, key: Option<ApiKey>) {
         let (portal, lane) = (operation.portal.clone(), operation.lane.clone());
-        let mut turn = Some(operation);
-        while let Some(operation) = turn {
+        let mut turn = Some((operation, key));
+        while let Some((operation, key)) = turn {
             let id = operation.id.clone();
-            if let Err(error) = self.drive(class, operation).await {
+            if let Err(error) = self.drive(class, operation, key).await {
                 // Its lease runs out, and whoever takes it next finds it as it is stored.
                 tracing::warn!(operation = id, cause = %error, "an operation was put down");
                 return;
             }
             turn = match self.next_turn(&portal, &lane).await {
-                Ok(next) => next,
+                Ok(next) => next.map(|next| (next, None)),
                 Err(_) => return,
             };
         }
     }
 
-    async fn drive(&self, class: Class, operation: Operation) -> Result<(), StoreError> {
-        let mut operation = operation;
+    async fn drive(
+        &self,
+        class: Class,
+        operation: Operation,
+        key: Option<ApiKey>,
+    ) -> Result<(), StoreError> {
+        let (mut operation, mut key) = (operation, key);
         loop {
-            match self.try_step(class, operation).await? {
+            match self.try_step(class, operation, key.take()).await? {
                 Progress::On(next) => operation = next,
                 Progress::Over(over, rendered) => {
                     self.waiters.tell(&over.id, &rendered);

@@ -56,17 +56,31 @@ pub(super) async fn usable_method(
     let Some(id) = wanted.or(customer.default_payment_method.as_deref()) else {
         return Ok(None);
     };
-    let found = store::payment_methods::find(conn, id)
-        .await?
-        .filter(|method| {
-            method.customer_id == customer.id
-                && method.stripe.id_in(account, mode).is_some()
-                && method.is_usable(now)
-        });
-    if found.is_none() && wanted.is_some() {
-        return Err(unusable().into());
+    let found = store::payment_methods::find(conn, id).await?;
+    Ok(usable_of(found, customer, wanted, now, account, mode)?)
+}
+
+/// As [`usable_method`], of what was found under the wanted one's id, else the default's.
+///
+/// # Errors
+/// As [`usable_method`].
+pub(super) fn usable_of(
+    found: Option<PaymentMethod>,
+    customer: &Customer,
+    wanted: Option<&str>,
+    now: Timestamp,
+    account: &str,
+    mode: Mode,
+) -> Result<Option<PaymentMethod>, Error> {
+    let usable = found.filter(|method| {
+        method.customer_id == customer.id
+            && method.stripe.id_in(account, mode).is_some()
+            && method.is_usable(now)
+    });
+    if usable.is_none() && wanted.is_some() {
+        return Err(unusable());
     }
-    Ok(found)
+    Ok(usable)
 }
 
 /// The one refusal of a payment method, whatever is the matter with it.

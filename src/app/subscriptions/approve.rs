@@ -49,11 +49,11 @@ impl App {
                 let outcome = self.turn(conn, context, &before, &after).await?;
                 return Ok(Begun::Done(outcome));
             }
-            let credentials = self.operation_credentials(conn, portal).await?;
             let customer = store::customers::find(conn, &before.customer).await?;
             let customer = customer.ok_or_else(concurrent)?;
+            let footing = self.footing(conn, &customer, &before).await?;
             let order = self
-                .order(conn, &customer, &before, &offer, &credentials)
+                .order(conn, &customer, &before, &offer, &footing)
                 .await?;
             let order = Order {
                 approved: true,
@@ -61,7 +61,7 @@ impl App {
             };
             self.store_subscription(conn, context, &before, &after)
                 .await?;
-            let begun = self.begin_order(conn, context, (&customer, &after), &credentials, order);
+            let begun = self.begin_order(conn, context, (&customer, &after), footing, order);
             Box::pin(begun).await
         })
         .await

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::offer::{find_offer, quantity_of};
+use super::offer::{Footing, find_offer, quantity_of};
 use super::order::Order;
 use crate::app::answer::Answer;
 use crate::app::customers::locked_customer;
@@ -11,7 +11,6 @@ use crate::app::operations::{NewOperation, state_text};
 use crate::app::payment_methods::unusable;
 use crate::app::{App, Context};
 use crate::domain::catalog::PlanOnOffer;
-use crate::domain::credentials::Credentials;
 use crate::domain::customer::{Customer, CustomerRef};
 use crate::domain::error::{Code, Error, FieldCode};
 use crate::domain::operation::{self, Operation};
@@ -70,31 +69,62 @@ impl App {
         claim: Option<&Claim>,
         wait: Duration,
     ) -> Result<Answer, Error> {
-        self.once(context, portal, claim, wait, async |conn| {
-            let customer = locked_customer(conn, context, portal, &input.customer).await?;
-            let offer = find_offer(conn, portal, &input.product, &input.plan).await?;
+        let ahead = async |conn: &mut Conn| {
+            conn.both(
+                async |conn| locked_customer(conn, context, portal, &input.customer).await,
+                async |conn| find_offer(conn, portal, &input.product, &input.plan).await,
+            )
+            .await
+        };
+        let work = async |conn: &mut Conn, (customer, offer): (Customer, PlanOnOffer)| {
             let asked = self.asked(portal, &customer, &offer, &input)?;
+            if asked.paid && !offer.plan.approval_required {
+                let ordered = self.ordered(conn, context, &customer, &asked, &offer);
+                return Box::pin(ordered).await;
+            }
             if let Some(other) = other_than(conn, &asked).await? {
                 return Err(exists(&other).into());
             }
             if offer.plan.approval_required {
                 request_of(conn, &customer, &asked).await?;
-                return self.settled_here(conn, context, &asked).await;
             }
-            if !asked.paid {
-                return self.settled_here(conn, context, &asked).await;
-            }
-            let credentials = self.operation_credentials(conn, portal).await?;
-            let order = self
-                .order(conn, &customer, &asked, &offer, &credentials)
-                .await?;
-            insert(conn, &asked).await?;
-            self.record_subscription(conn, context, &asked, "subscription.requested")
-                .await?;
-            let begun = self.begin_order(conn, context, (&customer, &asked), &credentials, order);
-            Box::pin(begun).await
-        })
-        .await
+            self.settled_here(conn, context, &asked).await
+        };
+        self.once_with(context, portal, claim, wait, ahead, work)
+            .await
+    }
+
+    /// Begins to make a paid subscription.
+    async fn ordered(
+        &self,
+        conn: &mut Conn,
+        context: &Context,
+        customer: &Customer,
+        asked: &Subscription,
+        offer: &PlanOnOffer,
+    ) -> Result<Begun, StoreError> {
+        let (other, footing) = conn
+            .each(
+                async |conn| other_than(conn, asked).await,
+                async |conn| self.footing(conn, customer, asked).await,
+            )
+            .await;
+        if let Some(other) = other? {
+            return Err(exists(&other).into());
+        }
+        let footing = footing?;
+        let order = self.order(conn, customer, asked, offer, &footing).await?;
+        let requested = "subscription.requested";
+        conn.both(
+            async |conn| insert(conn, asked).await,
+            async |conn| {
+                self.record_subscription(conn, context, asked, requested)
+                    .await
+            },
+        )
+        .await?;
+        self.begin_order(conn, context, (customer, asked), footing, order)
+            .await
     }
 
     /// The subscription as it is asked for, in its first status.
@@ -154,8 +184,12 @@ impl App {
         context: &Context,
         asked: &Subscription,
     ) -> Result<Begun, StoreError> {
-        insert(conn, asked).await?;
-        let told = self.tell_of_subscription(conn, context, asked).await?;
+        let ((), told) = conn
+            .both(
+                async |conn| insert(conn, asked).await,
+                async |conn| self.tell_of_subscription(conn, context, asked).await,
+            )
+            .await?;
         Ok(Begun::Done(self.outcome_of(conn, told, true).await?))
     }
 
@@ -165,9 +199,15 @@ impl App {
         conn: &mut Conn,
         context: &Context,
         (customer, subscription): (&Customer, &Subscription),
-        credentials: &Credentials,
+        footing: Footing,
         order: Order,
     ) -> Result<Begun, StoreError> {
+        let Footing {
+            credentials,
+            key,
+            busy,
+            ..
+        } = footing;
         let new = NewOperation {
             kind: operation::Kind::CreateSubscription,
             subject: subscription.id.clone(),
@@ -179,8 +219,13 @@ impl App {
         let first = async |_: &mut Conn, operation: &Operation| {
             self.first_of_order(operation, customer, subscription, order)
         };
-        let begun = self.begin_operation_with(conn, context, portal, credentials, new, first);
-        Ok(Begun::Operation(Box::pin(begun).await?))
+        let begun =
+            self.begin_operation_with(conn, context, portal, &credentials, (new, busy), first);
+        let operation = Box::pin(begun).await?;
+        Ok(match key {
+            Some(key) => Begun::Opened(operation, key),
+            None => Begun::Operation(operation),
+        })
     }
 }
 

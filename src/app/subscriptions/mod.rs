@@ -330,9 +330,15 @@ impl App {
         } else {
             "subscription.updated"
         };
-        self.record_subscription(conn, context, subscription, change)
+        let ((), shown) = conn
+            .both(
+                async |conn| {
+                    self.record_subscription(conn, context, subscription, change)
+                        .await
+                },
+                async |conn| store::subscriptions::shown(conn, &subscription.id).await,
+            )
             .await?;
-        let shown = store::subscriptions::shown(conn, &subscription.id).await?;
         let shown = shown.ok_or_else(concurrent)?;
         let view = self.view_of(conn, shown.clone(), false).await?;
         let organization = view.organization.clone();

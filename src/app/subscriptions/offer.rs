@@ -2,15 +2,17 @@
 
 use super::order::{Fee, Named, Order, OrderTrial};
 use crate::app::App;
-use crate::app::payment_methods::{unusable, usable_method};
+use crate::app::payment_methods::{unusable, usable_method, usable_of};
 use crate::domain::catalog::PlanOnOffer;
 use crate::domain::credentials::Credentials;
 use crate::domain::customer::Customer;
 use crate::domain::error::{Code, Error, FieldCode};
+use crate::domain::payment_method::PaymentMethod;
 use crate::domain::pricing::{Pricing, Trial};
 use crate::domain::slug::Slug;
+use crate::domain::stripe_key::ApiKey;
 use crate::domain::subscription::{QUANTITY_MAX, Subscription};
-use crate::store::{self, Conn, StoreError, stripe_objects};
+use crate::store::{self, Conn, StoreError, operations, stripe_objects};
 use crate::stripe::catalog::PromotionCode;
 
 /// The plan, if it takes new subscriptions.
@@ -58,7 +60,55 @@ pub(super) fn quantity_of(pricing: &Pricing, wanted: Option<i64>) -> Result<i64,
     }
 }
 
+/// What an order stands on, besides the customer and the plan.
+pub(super) struct Footing {
+    /// With which Stripe is spoken to.
+    pub(super) credentials: Credentials,
+    /// Their secret key.
+    pub(super) key: Option<ApiKey>,
+    /// The payment method that the subscription names, else the customer's default.
+    pub(super) method: Option<PaymentMethod>,
+    /// Whether an operation of the customer is under way.
+    pub(super) busy: bool,
+}
+
 impl App {
+    /// What an order of this customer, who is locked, stands on.
+    ///
+    /// # Errors
+    /// `module_disabled`, `stripe_not_ready`.
+    pub(super) async fn footing(
+        &self,
+        conn: &mut Conn,
+        customer: &Customer,
+        subscription: &Subscription,
+    ) -> Result<Footing, StoreError> {
+        let portal = &subscription.portal;
+        let named = subscription.payment_method.as_ref();
+        let method =
+            async |conn: &mut Conn| match named.or(customer.default_payment_method.as_ref()) {
+                None => Ok(None),
+                Some(id) => store::payment_methods::find(conn, id).await,
+            };
+        let busy =
+            async |conn: &mut Conn| operations::lane_is_busy(conn, portal, &customer.id).await;
+        let held = async |conn: &mut Conn| self.operation_credentials(conn, portal).await;
+        let opened = async |conn: &mut Conn| self.api_key_now(conn, portal).await;
+        let ((credentials, opened), (method, busy)) = conn
+            .both(
+                async |conn| conn.both(held, opened).await,
+                async |conn| conn.both(method, busy).await,
+            )
+            .await?;
+        let key = opened.filter(|(of, _)| *of == credentials);
+        Ok(Footing {
+            credentials,
+            key: key.map(|(_, key)| key),
+            method,
+            busy,
+        })
+    }
+
     /// What Stripe is to be told of a paid subscription but what it is paid with, checked before anything
     /// is sent; `instead_of` is the subscription that goes when this one comes.
     ///
@@ -119,20 +169,21 @@ impl App {
         customer: &Customer,
         subscription: &Subscription,
         offer: &PlanOnOffer,
-        credentials: &Credentials,
+        footing: &Footing,
     ) -> Result<Order, StoreError> {
+        let credentials = &footing.credentials;
         let order = self
             .terms_of_order(conn, customer, subscription, offer, credentials, None)
             .await?;
         let (named, attach) = self
-            .named_method(conn, customer, subscription, credentials)
+            .named_method(conn, customer, subscription, footing)
             .await?;
         let needed = order
             .trial
             .as_ref()
             .is_none_or(|trial| trial.end_behavior.is_none());
         let named = match named {
-            None if needed => self.default_or_saved(conn, customer, credentials).await?,
+            None if needed => self.default_or_saved(conn, customer, footing).await?,
             named => named,
         };
         Ok(Order {
@@ -153,14 +204,19 @@ impl App {
         conn: &mut Conn,
         customer: &Customer,
         subscription: &Subscription,
-        credentials: &Credentials,
+        footing: &Footing,
     ) -> Result<(Option<Named>, bool), StoreError> {
+        let credentials = &footing.credentials;
         let (account, mode) = (credentials.account_id.as_str(), credentials.mode);
+        let now = self.clock.now();
         let requested = subscription.requested.as_ref();
         let new = requested.and_then(|requested| requested.payment_method.as_ref());
-        let saved = match (&subscription.payment_method, new) {
-            (Some(saved), _) => Some(saved.clone()),
-            (None, None) => None,
+        let found = match (subscription.payment_method.as_deref(), new) {
+            (None, None) => return Ok((None, false)),
+            (Some(saved), _) => {
+                let found = footing.method.clone();
+                usable_of(found, customer, Some(saved), now, account, mode)?
+            }
             (None, Some(new)) => {
                 let Some(known) = stripe_objects::find(conn, account, mode, new).await? else {
                     let named = Named {
@@ -170,16 +226,10 @@ impl App {
                     return Ok((Some(named), true));
                 };
                 // It has been saved before: whether for this customer is asked below.
-                Some(known.local_id)
+                usable_method(conn, customer, Some(&known.local_id), now, account, mode).await?
             }
         };
-        let Some(saved) = saved else {
-            return Ok((None, false));
-        };
-        let now = self.clock.now();
-        let method = usable_method(conn, customer, Some(&saved), now, account, mode)
-            .await?
-            .ok_or_else(unusable)?;
+        let method = found.ok_or_else(unusable)?;
         let named = Named {
             saved: Some(method.id),
             stripe: method.stripe.id,
@@ -194,14 +244,13 @@ impl App {
         &self,
         conn: &mut Conn,
         customer: &Customer,
-        credentials: &Credentials,
+        footing: &Footing,
     ) -> Result<Option<Named>, StoreError> {
+        let credentials = &footing.credentials;
         let (account, mode) = (credentials.account_id.as_str(), credentials.mode);
         let now = self.clock.now();
-        if usable_method(conn, customer, None, now, account, mode)
-            .await?
-            .is_some()
-        {
+        let default = footing.method.clone();
+        if usable_of(default, customer, None, now, account, mode)?.is_some() {
             return Ok(None);
         }
         let saved = match customer.default_payment_method {

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::offer::{code_for, no_such_code, trial_is_gone, trial_used};
-use super::snapshot::{snapshot, spoken_at};
+use super::snapshot::{named_in, snapshot_with, spoken_at};
 use crate::app::App;
 use crate::app::customers::{CREATE_CUSTOMER, in_lane};
 use crate::app::operations::{Next, Search, Send, state_of, state_text};
@@ -345,14 +345,20 @@ impl App {
         reply: &RawReply,
     ) -> Result<Next, StoreError> {
         let said: there::Subscription = reply.read().map_err(Error::from)?;
-        let found = in_turn(conn, operation).await?;
+        let (account, mode) = (operation.stripe_account.as_str(), operation.mode);
+        let (found, named) = conn
+            .both(
+                async |conn| in_turn(conn, operation).await,
+                async |conn| named_in(conn, &said, account, mode).await,
+            )
+            .await?;
         let Some((_, before)) = found.filter(|(_, found)| !is_stray(found, &said)) else {
             let cancellation = there::Cancellation::default();
             let request = there::cancel(&said.id, &cancellation).map_err(Error::from)?;
             return send(CANCEL_STRAY, request, order);
         };
-        let (account, mode) = (operation.stripe_account.as_str(), operation.mode);
-        let heard = snapshot(conn, &before, &said, account, mode, spoken_at(&said)).await?;
+        let at = spoken_at(&said);
+        let heard = snapshot_with(&before, &said, named, account, mode, at);
         let after = before.follow(&heard, self.clock.now());
         if after.status == Status::Provisioning {
             return Err(Error::new(
@@ -480,8 +486,12 @@ pub(super) async fn in_turn(
     conn: &mut Conn,
     operation: &Operation,
 ) -> Result<Option<(Customer, Subscription)>, StoreError> {
-    let customer = in_lane(conn, operation).await?;
-    let subscription = store::subscriptions::find(conn, &operation.subject).await?;
+    let (customer, subscription) = conn
+        .both(
+            async |conn| in_lane(conn, operation).await,
+            async |conn| store::subscriptions::find(conn, &operation.subject).await,
+        )
+        .await?;
     Ok(customer.zip(subscription))
 }
 

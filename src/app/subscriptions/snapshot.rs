@@ -40,6 +40,39 @@ pub(in crate::app) fn spoken_at(said: &there::Subscription) -> Timestamp {
         .fold(created, Timestamp::max)
 }
 
+/// What it names by Stripe's ids, as far as that is known here.
+pub(in crate::app) struct Named {
+    price: Option<StripeObject>,
+    method: Option<StripeObject>,
+}
+
+/// Looks up what Stripe's subscription names.
+///
+/// # Errors
+/// What the database answers.
+pub(in crate::app) async fn named_in(
+    conn: &mut Conn,
+    said: &there::Subscription,
+    account: &str,
+    mode: Mode,
+) -> Result<Named, StoreError> {
+    let known = async |conn: &mut Conn, id: Option<&str>| match id {
+        None => Ok(None),
+        Some(id) => stripe_objects::find(conn, account, mode, id).await,
+    };
+    let item = said.items.data.first();
+    let price = item.and_then(|item| item.price.as_ref());
+    let price = price.map(|price| price.id.as_str());
+    let method = said.default_payment_method.as_ref().map(Expandable::id);
+    let (price, method) = conn
+        .both(
+            async |conn| known(conn, price).await,
+            async |conn| known(conn, method).await,
+        )
+        .await?;
+    Ok(Named { price, method })
+}
+
 /// What Stripe said of `subscription` at `at`, with what it names by its own ids looked up.
 ///
 /// # Errors
@@ -52,24 +85,29 @@ pub(in crate::app) async fn snapshot(
     mode: Mode,
     at: Timestamp,
 ) -> Result<Snapshot, StoreError> {
+    let named = named_in(conn, said, account, mode).await?;
+    Ok(snapshot_with(subscription, said, named, account, mode, at))
+}
+
+/// As [`snapshot`], with what was looked up.
+pub(in crate::app) fn snapshot_with(
+    subscription: &Subscription,
+    said: &there::Subscription,
+    named: Named,
+    account: &str,
+    mode: Mode,
+    at: Timestamp,
+) -> Snapshot {
     let item = said.items.data.first();
-    let price = item.and_then(|item| item.price.as_ref());
-    let plan = match price {
-        None => None,
-        Some(price) => plan_at(conn, subscription, account, mode, &price.id).await?,
-    };
-    let method = said.default_payment_method.as_ref().map(Expandable::id);
-    let payment_method = match method {
-        None => SnapshotMethod::CustomersDefault,
-        Some(id) => match stripe_objects::find(conn, account, mode, id).await? {
-            Some(known) if known.kind == stripe_objects::PAYMENT_METHOD => {
-                SnapshotMethod::Ours(known.local_id)
-            }
-            _ => SnapshotMethod::Unknown,
-        },
+    let payment_method = match (&said.default_payment_method, named.method) {
+        (None, _) => SnapshotMethod::CustomersDefault,
+        (Some(_), Some(known)) if known.kind == stripe_objects::PAYMENT_METHOD => {
+            SnapshotMethod::Ours(known.local_id)
+        }
+        (Some(_), _) => SnapshotMethod::Unknown,
     };
     let period = said.current_period_start().zip(said.current_period_end());
-    Ok(Snapshot {
+    Snapshot {
         link: StripeLink {
             account: account.to_owned(),
             mode,
@@ -80,7 +118,7 @@ pub(in crate::app) async fn snapshot(
             .as_ref()
             .map_or_else(|| StripeStatus::Other(String::new()), StripeStatus::from),
         item: item.map(|item| item.id.clone()),
-        plan,
+        plan: named.price.and_then(|price| plan_at(subscription, &price)),
         quantity: item
             .and_then(|item| item.quantity)
             .and_then(|quantity| i64::try_from(quantity).ok()),
@@ -95,27 +133,18 @@ pub(in crate::app) async fn snapshot(
             .as_ref()
             .map(|invoice| invoice.id().to_owned()),
         at,
-    })
+    }
 }
 
 /// Which plan of the subscription's product has this price. A price that is not one of them says
 /// nothing about the plan.
-async fn plan_at(
-    conn: &mut Conn,
-    subscription: &Subscription,
-    account: &str,
-    mode: Mode,
-    price: &str,
-) -> Result<Option<PlanAt>, StoreError> {
-    let found = stripe_objects::find(conn, account, mode, price).await?;
+fn plan_at(subscription: &Subscription, price: &StripeObject) -> Option<PlanAt> {
     // `product/plan/revision`, as the catalog names its prices.
-    Ok(found.and_then(|object| {
-        let mut parts = object.local_id.split('/');
-        let product = parts.next()?;
-        let plan = Slug::parse(parts.next()?)?;
-        let revision = parts.next()?.parse().ok()?;
-        (product == subscription.product.as_str()).then_some(PlanAt { plan, revision })
-    }))
+    let mut parts = price.local_id.split('/');
+    let product = parts.next()?;
+    let plan = Slug::parse(parts.next()?)?;
+    let revision = parts.next()?.parse().ok()?;
+    (product == subscription.product.as_str()).then_some(PlanAt { plan, revision })
 }
 
 impl App {
