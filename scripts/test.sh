@@ -61,8 +61,13 @@ component() {
 check_format() { component fmt rustfmt && cargo fmt --all --check; }
 check_clippy() { component clippy clippy && cargo clippy --workspace --all-targets --quiet -- -D warnings; }
 
+# Built together with the tests, the binaries have other features of the same crates than built alone.
+tested=""
+build_binaries() { cargo build --workspace --bins ${tested:+--tests} --quiet; }
+
 run_tests() {
   local status=0
+  tested=yes
   start_postgres || return 1
   [ -z "$full" ] || export PORTAL_BILLING_TEST_FULL=1
   # Old lines say nothing of this run.
@@ -78,8 +83,6 @@ run_tests() {
 }
 
 run_doc_tests() { cargo test --workspace --quiet --doc; }
-
-build_binaries() { cargo build --workspace --bins --quiet; }
 
 check_openapi() { build_binaries && "$target/debug/portal-billing" openapi --check openapi/openapi.json; }
 

@@ -69,18 +69,6 @@ macro_rules! send {
 }
 pub(super) use send;
 
-/// As [`send`], for a statement whose answer may be one that the service does not accept though the database has
-/// no objection: it is looked at before the transaction is committed, not with that.
-macro_rules! demand {
-    ($connection:expr, $name:ident => $body:expr) => {{
-        if let $crate::store::conn::Conn::Pg(pooled) = &mut *$connection {
-            pooled.look_before_commit();
-        }
-        $crate::store::conn::send!($connection, $name => $body)
-    }};
-}
-pub(super) use demand;
-
 impl Conn {
     pub(super) async fn begin(&mut self) -> Result<(), StoreError> {
         match self {
@@ -142,17 +130,9 @@ impl Conn {
         }
     }
 
-    /// Waits for those of the answers that have to be known before the transaction is committed.
-    pub(super) async fn accepted(&mut self) -> Result<(), StoreError> {
-        match self {
-            Self::Pg(pooled) => pooled.accepted().await,
-            Self::Lite(..) => Ok(()),
-        }
-    }
-
     pub(super) async fn commit(&mut self) -> Result<(), StoreError> {
         match self {
-            Self::Pg(pooled) => pooled.commit().await?,
+            Self::Pg(pooled) => pooled.connection().batch_execute("COMMIT").await?,
             Self::Lite(lite, waits) => {
                 let _waiting = waits.while_held();
                 lite.batch_execute("COMMIT").await?;

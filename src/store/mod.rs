@@ -303,13 +303,11 @@ where
     if let Err(error) = conn.begin().await {
         return (Err(error), Stage::Begin);
     }
-    let (result, stage) = match work(conn).await {
-        Ok(value) => match conn.accepted().await {
-            Ok(()) => (conn.commit().await.map(|()| value), Stage::Commit),
-            Err(error) => (Err(error), Stage::Work),
-        },
-        // What was sent without waiting came first: what was refused after it may be so for its sake.
-        Err(error) => (conn.answered().await.and(Err(error)), Stage::Work),
+    let worked = work(conn).await;
+    // What was sent without waiting came first: what was refused after it may be so for its sake.
+    let (result, stage) = match conn.answered().await.and(worked) {
+        Ok(value) => (conn.commit().await.map(|()| value), Stage::Commit),
+        Err(error) => (Err(error), Stage::Work),
     };
     // After a failed COMMIT the transaction may still be open on SQLite: roll back either way.
     let clean = match &result {

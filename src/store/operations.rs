@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::conn::{db, demand, send};
+use super::conn::{db, send};
 use super::kept::{Keep as _, RunQueryDsl, condition};
 use super::schema::operations;
 use super::{Conn, StoreError};
@@ -243,7 +243,7 @@ pub async fn must_update(
     otherwise: StoreError,
 ) -> Result<(), StoreError> {
     let row = OperationRow::from(operation);
-    demand!(conn, c => {
+    send!(conn, c => {
         let changed = replaced!(&row, expected_version).execute(c).await?;
         if changed == 1 { Ok(()) } else { Err(otherwise) }
     })

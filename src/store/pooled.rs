@@ -9,9 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
+use diesel_async::AsyncPgConnection;
 use diesel_async::pooled_connection::deadpool::Object;
-use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
-use futures_util::future::join;
 use tokio::task::JoinHandle;
 
 use super::error::StoreError;
@@ -48,8 +47,6 @@ impl Drop for Held {
 pub struct Pooled {
     held: Arc<Held>,
     sent: Vec<JoinHandle<Result<(), StoreError>>>,
-    /// Whether one of them may be answered with what is no error to PostgreSQL.
-    looked_at: bool,
 }
 
 impl Pooled {
@@ -61,7 +58,6 @@ impl Pooled {
         Self {
             held: Arc::new(held),
             sent: Vec::new(),
-            looked_at: false,
         }
     }
 
@@ -79,19 +75,12 @@ impl Pooled {
         Self {
             held: Arc::clone(&self.held),
             sent: Vec::new(),
-            looked_at: false,
         }
     }
 
     /// Waits for what was sent over the other one, too, when the time comes.
     pub(super) fn take_over(&mut self, other: Self) {
         self.sent.extend(other.sent);
-        self.looked_at |= other.looked_at;
-    }
-
-    /// Says that the answer to the statement that is sent next has to be known before the commit.
-    pub(super) fn look_before_commit(&mut self) {
-        self.looked_at = true;
     }
 
     /// Says that nothing is open on the connection any more.
@@ -120,31 +109,6 @@ impl Pooled {
                 Ok(())
             }
         }
-    }
-
-    /// Waits for the answers, if one of them has to be known before the commit.
-    ///
-    /// # Errors
-    /// As [`Pooled::answered`].
-    pub(super) async fn accepted(&mut self) -> Result<(), StoreError> {
-        if self.looked_at {
-            self.looked_at = false;
-            return self.answered().await;
-        }
-        Ok(())
-    }
-
-    /// Commits behind what was sent. PostgreSQL rolls back instead when it has refused a statement, and does not
-    /// call that an error; the statement's answer is one.
-    ///
-    /// # Errors
-    /// As [`Pooled::answered`], and what the database answers.
-    pub(super) async fn commit(&mut self) -> Result<(), StoreError> {
-        let held = self.share();
-        let commit = async { held.connection().batch_execute("COMMIT").await };
-        let (committed, answered) = join(commit, self.answered()).await;
-        answered?;
-        Ok(committed?)
     }
 
     /// Waits for the answers to everything that was sent.

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 
 use super::access::{RulesRow, read_rules, rules};
-use super::conn::{db, demand};
+use super::conn::{db, send};
 use super::invoices::LatestRow;
 use super::kept::{Keep as _, RunQueryDsl, condition};
 use super::schema::{customers, invoices, stripe_modules, subscription_actions, subscriptions};
@@ -69,7 +69,7 @@ pub async fn must_update(
     otherwise: StoreError,
 ) -> Result<(), StoreError> {
     let row = SubscriptionRow::try_from(subscription)?;
-    demand!(conn, c => {
+    send!(conn, c => {
         let replaced = diesel::update(
             subscriptions::table
                 .filter(subscriptions::id.eq(&row.id))

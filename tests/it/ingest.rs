@@ -1,6 +1,7 @@
 //! Stripe's events: what they change here, in whatever order, however often, and whatever else happens.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -129,6 +130,8 @@ impl World {
                 return;
             }
             self.service.clock.advance_millis(100);
+            // Asleep, because the service looks by itself, and by the wall's clock.
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("the inbox does not come to rest: {:?}", self.inbox().await);
     }

@@ -221,25 +221,24 @@ async fn is_there(store: &Store, portal: &Portal) -> bool {
 async fn what_is_refused_when_nobody_waits_undoes_the_unit_of_work(engine: Database) {
     let (_database, store) = migrated(engine).await;
     let (kept, gone) = (portal("kept"), portal("gone"));
-    let noted = async |portal: &Portal, second: &str| {
+    let noted = async |portal: &Portal, [first, second]: [&str; 2]| {
         store
             .write(async |conn| {
                 portals::insert(conn, portal).await?;
-                note(conn, portal, "cus_1").await?;
+                note(conn, portal, first).await?;
                 note(conn, portal, second).await
             })
             .await
     };
-    noted(&kept, "cus_1").await.unwrap();
+    noted(&kept, ["cus_1", "cus_1"]).await.unwrap();
     assert!(is_there(&store, &kept).await);
-    // The last statement is refused when the commit is on its way already.
-    let refused = noted(&gone, "cus_2").await;
+    let refused = noted(&gone, ["cus_2", "cus_3"]).await;
     assert!(matches!(
         refused,
         Err(StoreError::Unique(Unique::StripeObject))
     ));
     assert!(!is_there(&store, &gone).await);
-    noted(&portal("next"), "cus_1").await.unwrap();
+    noted(&gone, ["cus_2", "cus_2"]).await.unwrap();
 }
 
 async fn of_two_things_side_by_side_the_second_sees_the_first(engine: Database) {
