@@ -67,6 +67,25 @@ impl ListParams {
     }
 }
 
+/// A text that a list is narrowed by, as it was given.
+///
+/// # Errors
+/// `validation_failed` at the parameter when it has more than `max_chars` characters: nothing is called that.
+pub fn narrowed_by(
+    parameter: &str,
+    text: Option<String>,
+    max_chars: usize,
+) -> Result<Option<String>, Error> {
+    match text {
+        Some(text) if text.chars().count() > max_chars => Err(Error::field(
+            parameter,
+            FieldCode::TooLong,
+            format!("Must be at most {max_chars} characters."),
+        )),
+        other => Ok(other),
+    }
+}
+
 fn invalid_cursor() -> Error {
     Error::new(
         Code::InvalidCursor,

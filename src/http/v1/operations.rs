@@ -257,7 +257,7 @@ pub(crate) async fn list(
         organization: at.caller.org.clone(),
         status: params.status.map(Status::from),
         kind,
-        subject: params.subject,
+        subject: paging::narrowed_by("?subject", params.subject, 255)?,
     };
     let after = position.map(|(at, id)| (Timestamp::from_millis(at), id));
     let page = state

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -16,6 +16,7 @@ on_both_databases!(
     other_methods_are_named,
     odd_paths_lead_nowhere,
     odd_queries_are_refused,
+    no_list_is_narrowed_by_more_than_is_said,
     odd_headers_are_refused,
 );
 
@@ -281,5 +282,52 @@ async fn odd_headers_are_refused(engine: Database) {
     ] {
         let answer = raw(&service, bytes.as_bytes()).await;
         assert_eq!(status_and_code(&answer), expected, "{name}: {answer}");
+    }
+}
+
+/// What the document says of lists: the address of each, and each text with a greatest length that it may be
+/// narrowed by.
+fn narrowing() -> Vec<(String, String, usize)> {
+    let document = serde_json::to_value(portal_billing::http::openapi::document()).unwrap();
+    let mut found = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let address = path.replace("{portal}", "acme");
+        let parameters = item["get"]["parameters"].as_array().into_iter().flatten();
+        let queries: Vec<&Value> = parameters.filter(|it| it["in"] == "query").collect();
+        if address.contains('{') || queries.iter().any(|it| it["required"] == true) {
+            continue;
+        }
+        for query in queries {
+            if let Some(most) = query["schema"]["maxLength"].as_u64() {
+                let name = query["name"].as_str().unwrap().to_owned();
+                found.push((address.clone(), name, usize::try_from(most).unwrap()));
+            }
+        }
+    }
+    found
+}
+
+async fn no_list_is_narrowed_by_more_than_is_said(engine: Database) {
+    let service = Service::start(engine).await;
+    service
+        .put("/v1/portals/acme", json!({"title": "Acme"}))
+        .await
+        .expect(201);
+    let all = narrowing();
+    assert!(all.len() > 12, "{all:?}");
+    for (address, name, most) in all {
+        let narrowed = async |text: String| service.get(&format!("{address}?{name}={text}")).await;
+        if name == "cursor" {
+            let refused = narrowed("a".repeat(most + 1)).await;
+            refused.problem(400, "invalid_cursor");
+            continue;
+        }
+        // Characters, not bytes.
+        narrowed("\u{e4}".repeat(most)).await.expect(200);
+        let refused = narrowed("\u{e4}".repeat(most + 1)).await;
+        let refused = refused.problem(422, "validation_failed");
+        let error = &refused["errors"][0];
+        assert_eq!(error["pointer"], format!("?{name}"), "{address}: {refused}");
+        assert_eq!(error["code"], "too_long", "{address}: {refused}");
     }
 }

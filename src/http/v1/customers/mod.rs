@@ -138,7 +138,7 @@ pub(crate) async fn list(
     let limit = paging.limit()?;
     let position: Option<(i64, String)> = paging.position(&state.cursors, &list)?;
     let filter = Filter {
-        external_id: params.external_id,
+        external_id: paging::narrowed_by("?external_id", params.external_id, 255)?,
         from: time("?created[gte]", params.from)?,
         before: time("?created[lt]", params.before)?,
     };

@@ -103,7 +103,7 @@ impl InvoiceListParams {
         }
         let filter = Filter {
             customer: None,
-            subscription: self.subscription,
+            subscription: paging::narrowed_by("?subscription", self.subscription, 64)?,
             status: self.status.map(Status::from),
             from,
             before,

@@ -18,6 +18,7 @@ use crate::domain::slug::Slug;
 use crate::domain::subscription::{APPLICATION_MAX_CHARS, QUANTITY_MAX, Status};
 use crate::domain::text;
 use crate::http::extract::present;
+use crate::http::paging::narrowed_by;
 use crate::http::v1::{Metadata, MetadataPatch};
 use crate::ids::{Id, Kind};
 
@@ -355,10 +356,10 @@ impl SubscriptionListParams {
         }
         let filter = Filter {
             customer: None,
-            product: self.product,
-            plan: self.plan,
+            product: narrowed_by("?product", self.product, 63)?,
+            plan: narrowed_by("?plan", self.plan, 63)?,
             status: self.status.map(Status::from),
-            application: self.application,
+            application: narrowed_by("?application", self.application, 255)?,
             from,
             before,
         };
